@@ -131,3 +131,20 @@ async def test_a_remote_without_packets_is_refused() -> None:
 
 async def _drop_all(_data: bytes) -> None:
     """Write nowhere."""
+
+
+def test_a_fetch_that_was_taken_back_meanwhile_is_refused(remote: Remote) -> None:
+    """Before ssh is started."""
+    place = f"host{remote.world.root}"
+    remote.world.write_profile(
+        f'[git]\nfetch = ["{place}/*"]\n[approve]\nrequire = ["git fetch"]\n'
+    )
+    run(remote.world, "reload")
+    wait = begin(remote.git, "fetch", "origin")
+    wait_for_questions(remote.world)
+    remote.world.write_profile(f'[git]\nfetch = ["{place}/other"]\n')
+    run(remote.world, "reload")
+    approve(remote.world)
+    fetched = wait()
+    assert fetched.returncode != 0
+    assert "may not fetch from" in fetched.stderr

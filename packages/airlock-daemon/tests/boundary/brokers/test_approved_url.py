@@ -62,3 +62,25 @@ def test_a_fetch_waits_too(site: Site) -> None:
     assert len(site.server.requests) == before
     approve(site.world)
     assert wait().returncode == 0
+
+
+@pytest.mark.parametrize("revoked", ["place", "command"])
+def test_a_fetch_that_was_taken_back_meanwhile_is_refused(site: Site, *, revoked: str) -> None:
+    """Nothing is asked of the server."""
+    assert site.git("push", "origin", "HEAD:refs/heads/agent/x").returncode == 0
+    before = len(site.server.requests)
+    wait = begin(site.git, "fetch", "origin")
+    wait_for_questions(site.world)
+    if revoked == "place":
+        place = site.server.url.removeprefix("https://")
+        site.world.write_profile(f'[git]\nfetch = ["{place}/other"]\n')
+    else:
+        site.world.write_profile("", commands='["sh"]')
+    run(site.world, "reload")
+    approve(site.world)
+    fetched = wait()
+    assert fetched.returncode != 0
+    assert (
+        "may not fetch from" in fetched.stderr or 'add "git-remote" to commands' in fetched.stderr
+    )
+    assert len(site.server.requests) == before

@@ -15,7 +15,7 @@ import pytest
 from git_world import KNOWS_COMMANDS, make_world
 
 from airlock_daemon.boundary.brokers.ssh.words import FORCED
-from approving import wait_for_questions
+from approving import approve, wait_for_questions
 from commanding import run
 from running import Answer, Daemon, read_answer, request
 from talking import Talk
@@ -83,6 +83,21 @@ def test_a_session_waits_for_a_person(start: Start) -> None:
         connection.sendall(request(*words, features=FEATURES, env={"LANG": "C.UTF-8"}))
         (another,) = wait_for_questions(daemon.world)
     assert another["id"] != question["id"]
+
+
+def test_a_session_that_was_taken_back_meanwhile_does_not_begin(start: Start) -> None:
+    """The approval is no grant."""
+    require = '[approve]\nrequire = ["ssh me@host"]\n'
+    daemon = start(more=require)
+    with daemon.connect() as connection:
+        connection.sendall(request("ssh", "host", "echo", "done", features=FEATURES))
+        wait_for_questions(daemon.world)
+        daemon.world.write_profile(f'[ssh]\nhosts = ["other"]\n{require}')
+        run(daemon.world, "reload")
+        approve(daemon.world)
+        answer = read_answer(connection)
+    assert answer.error["data"]["layer"] == "broker"
+    assert not read_notes(daemon.world)
 
 
 def test_the_words_are_the_daemons_own(start: Start) -> None:

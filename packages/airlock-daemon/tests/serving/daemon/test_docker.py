@@ -14,7 +14,7 @@ import pytest
 from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.serving.daemon.docker import cover
 from airlock_modules.engine import DockerGrant, Ownership, Root
-from approving import approve, reject
+from approving import approve, reject, wait_for_questions
 from commanding import reload, run
 from engines import EmptyEngine, run_empty_engine
 from running import Daemon, connect_to
@@ -209,6 +209,21 @@ def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:
     rejected = next(each for each in records if "volume.create" in each["detail"]["operation"])
     assert (rejected["outcome"], rejected["approval"]["id"]) == ("denied", question["id"])
     assert "/v1.45/volumes/create" not in docker.engine.paths
+
+
+def test_a_call_that_waited_obeys_a_reload(docker: DockerWorld) -> None:
+    """What was approved may not be granted any more."""
+    asks = '[approve]\nrequire = ["docker image.pull *"]\n'
+    docker.grant(has_docker=True, more=f'registries = ["ghcr.io"]\n{asks}')
+    with Daemon(docker.world), docker.client() as client:
+        client.request("POST", _PULL)
+        wait_for_questions(docker.world)
+        docker.grant(has_docker=True, more=f'registries = ["quay.io"]\n{asks}')
+        assert reload(docker.world).returncode == 0
+        approve(docker.world)
+        with client.getresponse() as answer:
+            assert (answer.status, "were reloaded" in answer.read().decode()) == (403, True)
+    assert not any("images/create" in path for path in docker.engine.paths)
 
 
 _HOST = MountTable.parse("1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / /home rw - ext4 /dev/b rw")

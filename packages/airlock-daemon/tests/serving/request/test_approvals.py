@@ -196,6 +196,61 @@ def test_questions_survive_a_reload(daemon: Daemon) -> None:
     run(daemon.world, "reload")
     approve(daemon.world)
     assert finish(connection).text() == "asked\n"
+    (record,) = daemon.records()
+    assert record["approval"]["by"]
+
+
+def test_a_reload_takes_back_what_waits(daemon: Daemon) -> None:
+    """What was approved is judged by the present rules."""
+    connection = send(daemon, "touch asked")
+    wait_for_questions(daemon.world)
+    daemon.world.write_profile(PROFILE, commands='["git"]')
+    run(daemon.world, "reload")
+    approve(daemon.world)
+    assert finish(connection).error["data"]["layer"] == "profile"
+    assert not list(daemon.world.root.rglob("asked"))
+    (record,) = daemon.records()
+    assert (record["outcome"], record["layer"]) == ("denied", "profile")
+
+
+def test_what_waited_runs_as_the_present_rules_have_it(daemon: Daemon) -> None:
+    """No question a second time, though nobody need be asked any more."""
+    connection = send(daemon, "echo asked $0")
+    wait_for_questions(daemon.world)
+    daemon.world.write_module("sh", "/bin/sh", '[args]\nappend = ["now"]\n[deny]\nargs = []\n')
+    run(daemon.world, "reload")
+    approve(daemon.world)
+    assert finish(connection).text() == "asked now\n"
+    assert wait_for_questions(daemon.world, count=0) == []
+
+
+def test_what_a_reload_makes_of_it_is_asked_about(daemon: Daemon) -> None:
+    """The person approved it without this variable."""
+    with daemon.connect() as connection:
+        connection.sendall(
+            request("sh", "-c", "echo asked $LATE", features=["env"], env={"LATE": "x"})
+        )
+        (first,) = wait_for_questions(daemon.world)
+        more = '[env]\nforward = ["LATE"]\n[deny]\nargs = []\n'
+        daemon.world.write_module("sh", "/bin/sh", more)
+        run(daemon.world, "reload")
+        approve(daemon.world)
+        second = approve(daemon.world)
+        assert read_answer(connection).text() == "asked x\n"
+    assert second["id"] != first["id"]
+    assert second["details"][-1] == ["variable LATE", ["x"]]
+
+
+def test_a_client_that_was_told_of_other_limits_asks_again(daemon: Daemon) -> None:
+    """It may send as much as it was told while it waited."""
+    with daemon.connect() as connection:
+        connection.sendall(request("sh", "-c", "echo asked", features=["stdin"]))
+        wait_for_questions(daemon.world)
+        daemon.world.write_config("[limits]\nstdin_bytes = 4096\n")
+        daemon.world.write_profile("[workspace]\nhost = true\n")
+        run(daemon.world, "reload")
+        approve(daemon.world)
+        assert "in another way" in read_answer(connection).error["message"]
 
 
 def test_a_stop_refuses_what_waits(daemon: Daemon) -> None:

@@ -225,14 +225,21 @@ class _Client:
     ) -> object | None:
         """As `EngineAgent.admit`."""
         record = self._records.begin(operation, self._caller)
-        profile = self._agent.generation.agent.profile
-        if profile.find_approval(forms) is not None:
+        generation = self._agent.generation
+        if generation.agent.profile.find_approval(forms) is not None:
             from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
 
             asked = Asked(operation=operation, details=details, forms=forms, note=note).lasting
             record = await self._shared.approvals.record_answer(
                 asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
             )
+            if self._agent.generation is not generation:
+                raise Denied(
+                    "the rules were reloaded while it waited for a person",
+                    layer="profile",
+                    rule="approve",
+                    hint="send it again, to be judged by the present ones",
+                )
         if changes:
             self._shared.record_ahead(replace(record, event="broker-start"))
         return record.approval

@@ -26,7 +26,7 @@ from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.platform.threads import run_with_others
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.request.execution import ENDING, buffer_start, listen
-from airlock_daemon.serving.request.job import Call, Job
+from airlock_daemon.serving.request.job import Call, Job, Reloaded
 from airlock_daemon.serving.request.state import AgentState, log
 from airlock_daemon.serving.session import Said
 from airlock_daemon.setup.generation import Generation
@@ -269,10 +269,10 @@ async def _tell_nobody(_line: str) -> None:
     """HTTP has no words for a request that waits."""
 
 
-async def require(asked: Asked, peer: Peer, call: Call, tell: Tell) -> None:
+async def require(asked: Asked, peer: Peer, call: Call, tell: Tell) -> bool:
     """Wait for the approval of an operation of `peer`, if the rules ask; the record has the answer.
 
-    Raises Denied, and what `tell` raises.
+    Returns whether they ask. Raises Denied, and what `tell` raises.
     """
     try:
         answer = await call.shared.approvals.wait(
@@ -287,6 +287,7 @@ async def require(asked: Asked, peer: Peer, call: Call, tell: Tell) -> None:
         raise
     if isinstance(answer, Answer):
         call.recording.note(approval=describe_approval(answer))
+    return answer is not None
 
 
 def describe_tool(
@@ -375,12 +376,35 @@ def _tell_program(question: Question) -> bytes:
     return msgspec.json.encode(told) + b"\n"
 
 
-async def hold_job(job: Job, asked: Asked, call: Call) -> Ended | None:
+async def hold_job(job: Job, call: Call) -> Ended | None:
     """Wait for the approval of a job, where it is required; returns how a signal ended the wait.
 
-    None if the job may start; it then gets what else the client has sent. Raises Denied,
-    ClientGone.
+    None if the job may start; it then gets what else the client has sent. What was approved before
+    the rules were reloaded is not asked about again. Raises Denied, ClientGone, and Reloaded.
     """
+    if call.held is not None:
+        _refuse_other_terms(job, call.held)
+    if job.asked is None or (call.held is not None and _digest(job) == _digest(call.held)):
+        return None
+    return await _hold(job, job.asked, call)
+
+
+def _digest(job: Job) -> str | None:
+    return None if job.asked is None else job.asked.digest
+
+
+def _refuse_other_terms(job: Job, held: Job) -> None:
+    """Raise Denied if a job is not served in the way that its client was told when it waited."""
+    told, now = ((each.terms, each.generation.limits.stdin_bytes) for each in (held, job))
+    if told != now:
+        raise _refuse(
+            "the rules were reloaded while it waited for a person, and it would be served in "
+            "another way now",
+            hint="run it again",
+        )
+
+
+async def _hold(job: Job, asked: Asked, call: Call) -> Ended | None:
     held: list[Said] = []
     resized: Resize | None = None
     scope = trio.CancelScope()
@@ -404,11 +428,14 @@ async def hold_job(job: Job, asked: Asked, call: Call) -> Ended | None:
         if job.terms.features:
             listen(call, hear)
 
+    is_approved = False
     with scope:
-        await require(asked, job.peer, call, tell)
+        is_approved = await require(asked, job.peer, call, tell)
     # Nobody watches a client that has hung up.
     with suppress(OSError):
         call.watched.ignore()
     call.session.keep(held if resized is None else [resized, *held])
     # It may have come with the answer.
+    if ended is None and is_approved and call.agent.generation is not call.generation:
+        raise Reloaded(job)
     return ended

@@ -26,6 +26,7 @@ from airlock_daemon.serving.request.job import (
     Finished,
     Job,
     agree,
+    decide_call,
     require_approval,
 )
 from airlock_daemon.serving.session import Said
@@ -51,8 +52,17 @@ async def make_requester(
         generation=call.generation,
         directory=workspace.descriptor,
         variables=build_variables(request, module, workspace, call, daemon),
-        approve=partial(require_approval, call, peer),
+        approve=partial(
+            require_approval, call, peer, partial(_admit_again, request, workspace, peer)
+        ),
     )
+
+
+async def _admit_again(request: Request, workspace: Workspace, peer: Peer, call: Call) -> None:
+    """Judge a request that goes on by the rules of `call`; raises what refuses it."""
+    module = decide_call(request, call).module
+    requester = await make_requester(request, module, workspace, peer, call)
+    await find_broker(module).admit(request, module, requester)
 
 
 def build_variables(

@@ -22,7 +22,14 @@ from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table, own_fault
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.execution import run_job
-from airlock_daemon.serving.request.job import Allowed, Call, consult_hook, decide, prove
+from airlock_daemon.serving.request.job import (
+    Allowed,
+    Call,
+    Reloaded,
+    consult_hook,
+    decide_call,
+    prove,
+)
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import (
@@ -86,7 +93,13 @@ async def serve_request(
 
 async def _carry_out(request: Request, call: Call) -> None:
     try:
-        await _perform(request, call)
+        while True:
+            try:
+                await _perform(request, call)
+            except Reloaded as reloaded:
+                call = replace(call, generation=call.agent.generation, held=reloaded.job)
+            else:
+                return
     except ClientGone:
         call.cancellation.reason = call.cancellation.reason or "hangup"
     except AirlockError as error:
@@ -118,7 +131,7 @@ async def _perform(request: Request, call: Call) -> None:
     agent = generation.agent
     if peer.kind == "container" and not agent.profile.engine_socket:
         await call.shared.containers.refuse_engine_socket(peer, generation)
-    allowed = _decide(request, call)
+    allowed = decide_call(request, call)
     if request.method == "check":
         not_consulted = await _check(request, allowed, peer, call)
         call.recording.write("allowed")
@@ -129,7 +142,7 @@ async def _perform(request: Request, call: Call) -> None:
         # Repeat all steps but the hook and the peer's identification.
         rewritten = _hand_over(rewritten, generation)
         call.recording.note_rewritten(request, rewritten)
-        allowed = _decide(rewritten, call)
+        allowed = decide_call(rewritten, call)
         await _run(rewritten, allowed, peer, call, pre_exec=None)
 
 
@@ -156,13 +169,6 @@ def _identify(request: Request, call: Call) -> Peer:
     refuse_own(peer, call.shared.ancestry)
     check_claim(peer, request.container_id)
     return peer
-
-
-def _decide(request: Request, call: Call) -> Allowed:
-    """As `decide`; over a relay, for the box's commands only."""
-    if call.origin is None:
-        return decide(call.generation.grant, request)
-    return call.origin.decide(call.generation.grant, request)
 
 
 async def _run(

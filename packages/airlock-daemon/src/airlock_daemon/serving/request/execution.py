@@ -23,14 +23,15 @@ ENDING = {
 async def run_job(job: Job, call: Call) -> None:
     """Wait for one of the agent's slots, run the job, and answer.
 
-    Raises Denied if a person does not approve it or no slot is available, Failed if the command
-    cannot be started or exceeds its module's timeout, ClientGone.
+    Raises Denied if a person does not approve it or no slot is available, Reloaded if it was
+    approved and the rules changed meanwhile, Failed if the command cannot be started or exceeds its
+    module's timeout, ClientGone.
     """
     agent, recording, module = call.agent, call.recording, job.module
-    if job.asked is not None and call.asks:
+    if call.held is not None or (job.asked is not None and call.asks):
         from airlock_daemon.serving.request.approvals import hold_job  # noqa: PLC0415
 
-        ended = await hold_job(job, job.asked, call)
+        ended = await hold_job(job, call)
         if ended is not None:
             why = "the client ended it while it waited for a person"
             recording.write("aborted", why, exit_code=ended.exit_code, signal=ended.signal)

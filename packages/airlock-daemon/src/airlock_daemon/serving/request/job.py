@@ -1,8 +1,10 @@
 """The plan for an allowed request: one frozen value, made before anything starts."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended
 from airlock_daemon.boundary.command.process import Emit
@@ -31,8 +33,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request while it is served: its connection, agent and record.
 
     `passed` are the client's descriptors, which the session closes at the latest.
-    `generation` decides it even after a reload. `origin` is None for a request on the agent's own
-    socket; `converse` serves a relay's connections.
+    `generation` decides it even after a reload, unless it waited for a person meanwhile: `held` is
+    then the job that waited, planned by the rules of before. `origin` is None for a request on the
+    agent's own socket; `converse` serves a relay's connections.
     """
 
     session: Session
@@ -45,6 +48,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     recording: Recording
     converse: "Converse"
     origin: "Origin | None"
+    held: "Job | None" = None
 
     @property
     def asks(self) -> bool:
@@ -169,11 +173,25 @@ async def prove(peer: Peer, call: Call) -> str | None:
     return peer.container if is_proven else None
 
 
-async def require_approval(call: Call, peer: Peer, asked: "Asked", emit: Emit) -> None:
-    """Wait for a person's approval of an operation, where a profile requires one.
+class Reloaded(Exception):
+    """The rules were reloaded while `job`, which is approved now, waited for a person.
 
-    `peer` is the request's client; `emit` gets the line for it while it waits. Raises Denied if it
-    is refused or nobody answers, and what `emit` raises.
+    Nothing of it has begun, so all steps are taken again.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+
+async def require_approval(
+    call: Call, peer: Peer, judge: Callable[[Call], Awaitable[None]], asked: "Asked", emit: Emit
+) -> None:
+    """Wait for a person's approval of an operation of a conversation, where a profile requires one.
+
+    `peer` is the request's client; `emit` gets the line for it while it waits. If the rules were
+    reloaded meanwhile, `judge` judges the request by the present ones. Raises Denied if it is
+    refused or nobody answers, and what `emit` and `judge` raise.
     """
     # An earlier answer was for what has its record already.
     call.recording.note(approval=None)
@@ -184,6 +202,8 @@ async def require_approval(call: Call, peer: Peer, asked: "Asked", emit: Emit) -
             await emit("stderr", f"airlock: {line}\n".encode())
 
         await require(asked, peer, call, tell)
+        if call.agent.generation is not call.generation:
+            await judge(replace(call, generation=call.agent.generation))
 
 
 async def consult_hook(
@@ -213,6 +233,13 @@ class Allowed(msgspec.Struct, frozen=True):
 
     module: Module
     paths: "tuple[PathUse, ...]"
+
+
+def decide_call(request: Request, call: Call) -> Allowed:
+    """As `decide`; over a relay, for the box's commands only."""
+    if call.origin is None:
+        return decide(call.generation.grant, request)
+    return call.origin.decide(call.generation.grant, request)
 
 
 def decide(grant: Grant, request: Request) -> Allowed:

@@ -331,6 +331,8 @@ class UrlConversation:
             from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
 
             await self._requester.approve(describe_fetch(asked), emit)
+            # The files may have been reloaded meanwhile.
+            admit_service(self._remote, asked, self._requester.current)
         server = SmartHttp(self._remote, asked, self._requester)
         try:
             await self._pass_refs(asked, server, streams)
