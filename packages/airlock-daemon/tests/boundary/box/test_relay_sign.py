@@ -1,19 +1,23 @@
 """git in a closed box signs over the relay, where its agent is granted that."""
 
+import json
 import os
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 
 import pytest
 from relay_world import in_box, relay_world
 
+import shared_fixtures
 from approving import wait_for_questions
 from boxing import needs_bubblewrap
 from commanding import reload, run
-from running import Daemon, read_answer, read_until, request
+from running import Answer, Daemon, read_answer, read_until, request
 from worlds import World
 
 pytestmark = needs_bubblewrap
@@ -21,6 +25,9 @@ pytestmark = needs_bubblewrap
 BROKERS = 'brokers = ["git", "sign"]\n'
 GRANTED = '["sh", "python", "git-remote", "git-sign"]'
 PROFILE = '[workspace]\nhost = true\n[sign]\nemails = ["a@example.com"]\n'
+cgroup = shared_fixtures.cgroup
+
+UNSHARE = ("unshare", *(["--map-root-user"] if os.geteuid() else []), "--mount", "--pid", "--fork")
 COMMIT = "git init -q -b main {name} && cd {name} && git commit -q --allow-empty -S -m subject"
 
 
@@ -130,6 +137,67 @@ def test_a_signature_for_a_box_waits_for_a_person() -> None:
             record = daemon.records("broker")[-1]
     assert answer.exit_code == 0, answer.text("stderr")
     assert record["approval"]["id"] == question["id"]
+
+
+CLIENT = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[1])
+    connection.sendall(sys.argv[2].encode())
+    while piece := connection.recv(65536):
+        os.write(1, piece)
+"""
+# Runs its arguments behind a root of their own, with these directories of the host and no others.
+ISOLATE = """
+echo 0 > "$1/cgroup.procs"; shift
+root=$1; shift
+mount -t tmpfs none "$root"
+while [ "$1" != -- ]; do mkdir -p "$root/$1"; mount --rbind "$1" "$root/$1"; shift; done
+shift
+mkdir "$root/proc" "$root/old"
+mount -t proc proc "$root/proc"
+cd "$root"
+pivot_root . old
+umount -l old
+exec "$@"
+"""
+
+
+def test_the_host_s_engine_is_no_client_s_in_a_container(tmp_path: Path, cgroup: Path) -> None:
+    """A container that no engine attests has the socket of none, nor has what runs for it."""
+    with sign_world() as world, socket.socket(socket.AF_UNIX) as engine, ExitStack() as stack:
+        engine.bind(str(tmp_path / "engine"))
+        here = world.workspace
+        mounts = f'[workspace]\nmounts = {{ "{here}" = "{here}" }}\n'
+        world.write_profile(PROFILE.replace("[workspace]\nhost = true\n", mounts), commands=GRANTED)
+        stack.enter_context(chdir(here))
+        environment = {
+            "HOME": str(world.root / "home"),
+            "SSH_AUTH_SOCK": "",
+            "DOCKER_HOST": f"unix://{tmp_path / 'engine'}",
+        }
+        daemon = stack.enter_context(Daemon(world, environment=environment))
+        (world.root / "root").mkdir()
+        system = [each for each in ("/usr", "/bin", "/lib", "/lib64") if os.path.isdir(each)]
+        shown = [*system, sys.base_prefix, str(here), os.path.dirname(world.socket)]
+        line = request("sh", "-c", "/run/airlock/git-sign ssh-key", cwd=str(here)).decode()
+        words = [
+            str(cgroup),
+            str(world.root / "root"),
+            *shown,
+            "--",
+            os.path.realpath(sys.executable),
+            "-c",
+            CLIENT,
+        ]
+        asked = subprocess.run(
+            [*UNSHARE, "sh", "-ec", ISOLATE, "sh", *words, world.socket, line],
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        answer = Answer([json.loads(each) for each in asked.stdout.splitlines()])
+        assert answer.text().startswith("key::ssh-ed25519 "), (asked.stderr, daemon.messages())
 
 
 def test_each_commit_is_signed_where_the_human_s_are() -> None:

@@ -2,18 +2,15 @@
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from boxing import boxed_world, lack, needs_landlock, write_boxes
+import shared_fixtures
+from boxing import boxed_world, needs_landlock, write_boxes
 from running import Answer, Daemon, request
 from worlds import World
 
@@ -29,6 +26,8 @@ with socket.socket(socket.AF_UNIX) as connection:
     while piece := connection.recv(65536):
         os.write(1, piece)
 """
+
+cgroup = shared_fixtures.cgroup
 
 ISOLATE = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--mount", "--pid", "--fork"]
 
@@ -100,20 +99,6 @@ def test_a_changed_root_does_not_make_a_workspace_writable(world: World, inside:
             assert refused.error["data"]["rule"] == rule
         assert not (here / "mark").exists()
         assert daemon.records("exec-start") == []
-
-
-@pytest.fixture
-def cgroup() -> Iterator[Path]:
-    """A cgroup that is called as that of a container."""
-    rows = MountTable.parse(Path("/proc/self/mountinfo").read_text())
-    for point in [row.point for row in rows if row.kind == "cgroup2"]:
-        place = Path(point, secrets.token_hex(32))
-        with suppress(OSError):
-            place.mkdir()
-            yield place
-            place.rmdir()
-            return
-    lack("a place where a cgroup can be made")
 
 
 @pytest.mark.linux_only("elsewhere the kernel shows nothing of a container")
