@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import escape, quote
+from airlock_wire import escape, is_shown, quote
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,20 @@ from airlock_wire import escape, quote
         ("a\u2066b\ufeff", '"a\\u{2066}b\\u{feff}"'),
         ("a\u00a0b\u2028", '"a\\u{a0}b\\u{2028}"'),
         ("\u3164\u115f\ufe0f", '"\\u{3164}\\u{115f}\\u{fe0f}"'),
+        ("x/\u05d0/1\u0661\u0627y", '"x/\\u{5d0}/1\\u{661}\\u{627}y"'),
+        ("\U0001e900\U00016fe4\U000e0061", '"\\u{1e900}\\u{16fe4}\\u{e0061}"'),
         ("\udcff\udc80", '"\\xff\\x80"'),
         ("\ud800", '"\\u{d800}"'),
         ("\x7f\x85", '"\\u{7f}\\u{85}"'),
     ],
 )
 def test_what_could_mislead_is_escaped(text: str, quoted: str) -> None:
-    """Control, bidirectional, zero-width and other invisible characters are written out."""
+    """Control, bidirectional, zero-width and other invisible characters are written out.
+
+    So are letters and digits from right to left.
+    """
     assert quote(text) == quoted
+    assert is_shown(text) == (quoted.replace('\\"', '"').replace("\\\\", "\\") == f'"{text}"')
 
 
 def test_what_is_kept_is_not_escaped() -> None:

@@ -32,7 +32,7 @@ from airlock_wire.pieces import Line, Piece
 from airlock_wire.request import Request
 from airlock_wire.server import ServerSession
 from airlock_wire.terminal import Terminal
-from airlock_wire.text import encode_text, escape, quote
+from airlock_wire.text import encode_text, escape, is_shown, quote
 
 if TYPE_CHECKING:
     from airlock_wire.bridge import (
@@ -92,6 +92,7 @@ __all__ = [
     "__version__",
     "encode_text",
     "escape",
+    "is_shown",
     "quote",
 ]
 

@@ -14,10 +14,14 @@ from typing import Final
 # private use, unassigned, and line and paragraph separators.
 _ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Invisible letters, marks and symbols: the Hangul fillers, the combining grapheme joiner, the Khmer
-# inherent vowels, the braille blank, and the variation selectors.
+# inherent vowels, the braille blank, fillers of Khitan and of hieroglyphs, an empty note, and the
+# variation selectors.
 _ESCAPED_CHARACTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    "\U00013441\U00013442\U00016fe4\U0001d159"
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+# Bidirectional classes of what is written from right to left, and reorders what is beside it.
+_ESCAPED_DIRECTIONS: Final = frozenset({"R", "AL", "AN"})
 _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
@@ -75,7 +79,8 @@ def quote(text: str, *, limit: int | None = 200) -> str:
     r"""Return `text` in double quotes, escaping everything that could mislead a reader.
 
     A client's text appears in messages, terminals and logs, where escape sequences could rewrite
-    the display, bidirectional controls reorder it, and invisible characters hide a difference.
+    the display, bidirectional controls and letters from right to left reorder it, and invisible
+    characters hide a difference.
     Bytes that were not UTF-8 become `\xNN`, other escaped characters `\u{N}` in hexadecimal. Text
     of more than `limit` characters is truncated and its length appended; None means no limit.
     """
@@ -95,13 +100,24 @@ def escape(text: str, *, keep: str = "") -> str:
     return text.translate({ord(char): _escape(char) for char in set(text) - set(keep)})
 
 
+def is_shown(text: str) -> bool:
+    """Whether `quote` would escape nothing in `text` but double quotes and backslashes."""
+    return (text.isascii() and text.isprintable()) or escape(text, keep='"\\') == text
+
+
 def _escape(char: str) -> str:
     if char in _SHORT_ESCAPES:
         return _SHORT_ESCAPES[char]
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    spaces = unicodedata.category(char) == "Zs" and char != " "
-    if spaces or unicodedata.category(char) in _ESCAPED_CATEGORIES or char in _ESCAPED_CHARACTERS:
+    category = unicodedata.category(char)
+    is_misleading = (
+        (category == "Zs" and char != " ")
+        or category in _ESCAPED_CATEGORIES
+        or char in _ESCAPED_CHARACTERS
+        or unicodedata.bidirectional(char) in _ESCAPED_DIRECTIONS
+    )
+    if is_misleading:
         return f"\\u{{{code:x}}}"
     return char

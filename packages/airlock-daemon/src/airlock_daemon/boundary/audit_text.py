@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airlock_wire import encode_text
+from airlock_wire import encode_text, is_shown
 
 # Limits in bytes, as encoded in a record's line: one text of a client, and all its arguments.
 TEXT = 448
@@ -59,15 +59,17 @@ def _shorten(text: str, most: int) -> tuple[object, int]:
 
 
 def to_json(value: object) -> bytes:
-    r"""Encode as JSON, with unprintable characters escaped (\u202e).
+    r"""Encode as JSON, with what `quote` escapes escaped (\u202e).
 
     Parsers get the same text, and a person who views the file sees nothing deceptive.
     """
     line = msgspec.json.encode(value)
     text = line.decode()
-    if text.isprintable():
+    if is_shown(text):
         return line
-    return "".join(char if char.isprintable() else _escape(char) for char in text).encode()
+    return text.translate(
+        {ord(each): _escape(each) for each in set(text) if not is_shown(each)}
+    ).encode()
 
 
 def _escape(char: str) -> str:

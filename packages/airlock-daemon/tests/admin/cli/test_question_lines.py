@@ -115,7 +115,8 @@ def test_wide_characters_count_twice() -> None:
 
 # What a client may put into words, refs and bodies; it has what a terminal obeys, and look-alikes.
 TEXTS = st.text(
-    st.sampled_from('ab "\\\n\r\t\x1b\x9b\u202e\u2066\u2028\u200b\u00a0\udc9b|+:'), max_size=6
+    st.sampled_from('ab "\\\n\r\t\x1b\x9b\u202e\u2066\u2028\u200b\u00a0\udc9b\u05d0\ufe0f|+:'),
+    max_size=6,
 )
 ASKED = st.builds(
     Asked,
@@ -130,6 +131,7 @@ def test_no_text_drives_the_terminal_or_leaves_its_column(asked: Asked) -> None:
     first, *others = shown(asked.operation.words, *asked.details)
     assert first.startswith("K7M2PQ  my  ")
     assert all(line.isprintable() for line in (first, *others))
+    assert not {"\u05d0", "\ufe0f"} & {*"".join((first, *others))}
     assert all(line.startswith("    ") for line in others)
 
 

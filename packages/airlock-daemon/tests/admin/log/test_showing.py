@@ -68,6 +68,7 @@ def test_what_a_broker_did_reads_as_its_operation(tmp_path: Path) -> None:
         {**broker, "detail": api, "outcome": "denied", "layer": "broker", "rule": "api.deny"},
         {**broker, "detail": {"operation": "connect"}, "outcome": "failed", "reason": "no answer"},
         {**broker, "detail": {"operation": "a\x1b[2J"}},
+        {**broker, "detail": {"operation": "a \u05d0"}},
         {**broker, "detail": {"operation": {"begins": "a b", "bytes": 900, "sha256": "0"}}},
         {**broker, "detail": ["\x1b"]},
     )
@@ -78,6 +79,7 @@ def test_what_a_broker_did_reads_as_its_operation(tmp_path: Path) -> None:
         "my denied broker gh POST /repos/acme/app/pulls [rule api.deny]",
         'my failed broker connect ["no answer"]',
         r'my allowed broker "a\u{1b}[2J"',
+        r'my allowed broker "a \u{5d0}"',
         'my allowed broker "a b"... (900 bytes)',
         r'my allowed broker ["[\"\\u001b\"]"]',
     ]

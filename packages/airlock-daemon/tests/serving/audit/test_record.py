@@ -119,7 +119,9 @@ def test_nobody_who_looks_at_the_file_is_deceived(text: str) -> None:
     assert json.loads(line)["args"] == [text]
 
 
-@pytest.mark.parametrize("char", ["\x1b", "\x7f", "\x9b", "\u200b", "\u2066", "\ufeff", "\u2028"])
+@pytest.mark.parametrize(
+    "char", ["\x1b", "\x7f", "\x9b", "\u200b", "\u2066", "\ufeff", "\u2028", "\u05d0", "\ufe0f"]
+)
 def test_each_character_that_a_terminal_obeys_is_escaped(char: str) -> None:
     """One of each kind, among characters that are shown as they are."""
     line = to_line(Record(event="exec", args=[f"blå{char}bær"])).decode()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_wire import escape, quote
+from airlock_wire import is_shown, quote
 
 _OUR_FAULT = 70
 
@@ -46,7 +46,7 @@ def say(*messages: object) -> None:
 
 def plain(text: str) -> str:
     """`text` for its own line, quoted if a terminal would obey or not show some of it."""
-    return text if escape(text, keep='"\\') == text else quote(text, limit=None)
+    return text if is_shown(text) else quote(text, limit=None)
 
 
 def list_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

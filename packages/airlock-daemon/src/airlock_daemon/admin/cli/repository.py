@@ -17,7 +17,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import open_without_links
 from airlock_daemon.setup.paths import Reserved
 from airlock_modules import RemoteError, read_host_line, read_place
-from airlock_wire import quote
+from airlock_wire import is_shown, quote
 
 ANSWER_S = 10
 
@@ -138,7 +138,7 @@ def _list_remotes(repository: Repository, search_path: str) -> Iterator[tuple[st
         return
     for line in done.stdout.decode("utf-8", "replace").splitlines():
         key, _, url = line.partition(" ")
-        if url.isprintable():
+        if is_shown(url):
             yield key.removeprefix("remote.").rpartition(".")[0], url
 
 
@@ -149,7 +149,7 @@ def _find_default_branches(repository: Repository, remotes: list[str]) -> Iterat
         head = f"refs/remotes/{remote}/"
         text = _read(os.path.join(repository.directory, head, "HEAD")) or ""
         branch = text.strip().removeprefix(f"ref: {head}")
-        if text.startswith(f"ref: {head}") and branch.isprintable() and _BRANCH.fullmatch(branch):
+        if text.startswith(f"ref: {head}") and is_shown(branch) and _BRANCH.fullmatch(branch):
             found = True
             yield branch
     if found:

@@ -10,13 +10,12 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.admin.scan.scanning import Item, Scan, note, read_noted, scan
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.state import State
-from airlock_wire import quote
 
 _QUICK_S = 5.0
 _MOST_TOLD = 12
@@ -103,7 +102,7 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
 def describe_item(item: Item) -> str:
     """An item as one line, whatever its names and text contain."""
     place = f"{item.path}:{item.line}" if item.line else item.path
-    return f"{_plain(place)}: {_plain(item.text.strip())} ({item.why})"
+    return f"{plain(place)}: {plain(item.text.strip())} ({item.why})"
 
 
 def watch(state: State, agent: Agent, workspaces: Iterable[Mount]) -> Callable[[], Iterator[str]]:
@@ -142,13 +141,13 @@ def _tell_new(
     new = [item for item, is_new in found.compare(digests) if is_new]
     if new:
         since = "this container was started" if since_start else "it was noted"
-        yield f"new in {_plain(root)} since {since}, and run or obeyed by your own tools:"
+        yield f"new in {plain(root)} since {since}, and run or obeyed by your own tools:"
         yield from (f"  {describe_item(item)}" for item in new[:_MOST_TOLD])
         if len(new) > _MOST_TOLD:
             yield f"  and {len(new) - _MOST_TOLD} more"
         yield f"hint: before you work in there: airlock scan {agent} --new"
     if found.missed:
-        missed = f"not all of {_plain(root)} was looked at: {found.missed}"
+        missed = f"not all of {plain(root)} was looked at: {found.missed}"
         yield f"warning: {missed}; for the rest: airlock scan {agent} --new"
 
 
@@ -170,7 +169,7 @@ def _describe(scan: Scan, noted: Mapping[str, frozenset[str]], *, only_new: bool
     known = noted.get(scan.root)
     compared = scan.compare(known or frozenset())
     count = sum(is_new for _, is_new in compared)
-    yield f"{_plain(scan.root)}: {count} new, {len(compared) - count} noted"
+    yield f"{plain(scan.root)}: {count} new, {len(compared) - count} noted"
     if known is None:
         yield "  nothing was noted of this workspace yet, so that everything counts as new"
     for item, is_new in compared:
@@ -197,10 +196,6 @@ def _dump(scan: Scan, noted: Mapping[str, frozenset[str]]) -> dict[str, object]:
         "missed": scan.missed or None,
         "items": items,
     }
-
-
-def _plain(text: str) -> str:
-    return text if text.isprintable() else quote(text, limit=None)
 
 
 def _to_utf8(text: str) -> str:

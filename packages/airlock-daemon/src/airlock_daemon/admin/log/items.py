@@ -27,7 +27,7 @@ from airlock_daemon.serving.audit.record import (
     read_entry,
 )
 from airlock_modules.operation import WORD, join_words, spell_word
-from airlock_wire import quote
+from airlock_wire import is_shown, quote
 
 _NO_BOX = (None, "off", "broker")
 """Values of a record's `sandbox` for a command without a box."""
@@ -313,7 +313,7 @@ def _tell_words(entry: Entry) -> Iterator[str]:
     match detail:
         case {"operation": operation} if entry.event in ("broker", "broker-start"):
             # Written by us, unless the log is forged.
-            is_line = isinstance(operation, str) and operation.isprintable()
+            is_line = isinstance(operation, str) and is_shown(operation)
             yield operation if is_line else show_word(operation)
             is_pinned = not (isinstance(detail, dict) and "unpinned" in detail)
             detail = None if is_pinned else "unpinned"

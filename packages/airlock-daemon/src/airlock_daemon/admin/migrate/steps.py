@@ -14,7 +14,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, MIGRATING, Layout
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.files import make_directory, read_whole, replacing
-from airlock_wire import quote
+from airlock_wire import is_shown, quote
 
 
 class _At(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,7 +295,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if lines:
                 yield f"# {title}"
             # Texts from files must not become commands here.
-            yield from (f"#   {each if each.isprintable() else quote(each)}" for each in lines)
+            yield from (f"#   {each if is_shown(each) else quote(each)}" for each in lines)
         yield "umask 077"
         yield from map(write_shell, self.steps)
 
