@@ -15,8 +15,6 @@ TARGETS = (
     "bridge",
     "wire",
     "session",
-    "replies",
-    "conversation",
     "relay",
     "api_head",
     "api_body",

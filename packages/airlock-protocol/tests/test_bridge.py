@@ -1,11 +1,8 @@
 """Both ends of a bridge, without I/O."""
 
 import struct
-from collections import defaultdict
 
 import pytest
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airlock_wire import NEED_DATA, LocalProtocolError, RemoteProtocolError
 from airlock_wire.bridge import (
@@ -258,99 +255,3 @@ def test_our_own_side_is_held_to_the_protocol_too() -> None:
         container.send_ping(bytes(9))
     with pytest.raises(LocalProtocolError):
         BridgeEnd("daemon").send_hello(tuple(f"{'x' * 60}{n:03}" for n in range(20)))
-
-
-class _Bridge(RuleBasedStateMachine):
-    """Two ends, frames under way between them in order, and what each stream has carried."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ends = connect()
-        self.under_way: list[list[bytes]] = [[], []]
-        self.open: list[set[int]] = [set(), set()]
-        self.sent: list[dict[int, bytes]] = [defaultdict(bytes), defaultdict(bytes)]
-        self.taken: list[dict[int, bytes]] = [defaultdict(bytes), defaultdict(bytes)]
-        self.owed: list[dict[int, int]] = [defaultdict(int), defaultdict(int)]
-        self.used: set[int] = set()
-
-    def choose(self, side: int, pick: int) -> int | None:
-        streams = sorted(self.open[side])
-        return streams[pick % len(streams)] if streams else None
-
-    @rule()
-    def connect_a_client(self) -> None:
-        stream, data = self.ends[0].send_open("airlock.sock")
-        assert stream not in self.used
-        self.used.add(stream)
-        self.open[0].add(stream)
-        self.under_way[0].append(data)
-
-    @rule(side=st.integers(0, 1), pick=st.integers(0, 99), size=st.integers(1, MOST_PIECE))
-    def send(self, side: int, pick: int, size: int) -> None:
-        stream = self.choose(side, pick)
-        if stream is None or (most := min(size, self.ends[side].credit(stream))) == 0:
-            return
-        data = bytes([size % 256]) * most
-        self.under_way[side].append(self.ends[side].send_data(stream, data))
-        self.sent[side][stream] += data
-
-    @rule(side=st.integers(0, 1), pick=st.integers(0, 99))
-    def end(self, side: int, pick: int) -> None:
-        stream = self.choose(side, pick)
-        if stream is not None:
-            self.under_way[side].append(self.ends[side].send_end(stream))
-
-    @rule(side=st.integers(0, 1), pick=st.integers(0, 99))
-    def close(self, side: int, pick: int) -> None:
-        stream = self.choose(side, pick)
-        if stream is not None:
-            self.open[side].remove(stream)
-            self.under_way[side].append(self.ends[side].send_close(stream))
-
-    @rule(side=st.integers(0, 1), pick=st.integers(0, 99))
-    def grant(self, side: int, pick: int) -> None:
-        stream = self.choose(side, pick)
-        if stream is not None and (count := self.owed[side].pop(stream, 0)):
-            self.under_way[side].append(self.ends[side].send_credit(stream, count))
-
-    @precondition(lambda self: any(self.under_way))
-    @rule(side=st.integers(0, 1))
-    def arrive(self, side: int) -> None:
-        if not self.under_way[side]:
-            return
-        other = 1 - side
-        for event in tell(self.ends[other], self.under_way[side].pop(0)):
-            if isinstance(event, StreamOpened):
-                self.open[other].add(event.stream)
-            elif isinstance(event, StreamData):
-                assert event.stream in self.open[other]
-                self.taken[other][event.stream] += event.data
-                self.owed[other][event.stream] += len(event.data)
-            elif isinstance(event, StreamClosed):
-                # All that was sent before it has come.
-                assert self.taken[other][event.stream] == self.sent[side][event.stream]
-
-    @invariant()
-    def what_comes_is_what_was_sent(self) -> None:
-        for side in (0, 1):
-            for stream, taken in self.taken[1 - side].items():
-                assert self.sent[side][stream].startswith(taken)
-
-    def teardown(self) -> None:
-        """Once everything is closed and has arrived, nothing is kept."""
-        for side in (0, 1):
-            while self.open[side]:
-                self.close(side, 0)
-        while any(self.under_way):
-            for side in (0, 1):
-                self.arrive(side)
-        for side in (0, 1):
-            while self.open[side]:
-                self.close(side, 0)
-        while any(self.under_way):
-            for side in (0, 1):
-                self.arrive(side)
-        assert [end.streams for end in self.ends] == [0, 0]
-
-
-TestBridge = _Bridge.TestCase

@@ -4,29 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from fake_daemons import FakeDaemon, wait
-from fake_messages import error, output
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [(-32601, 127), (-32603, 125), (-32600, 126), (-32602, 126), (-32700, 126), (-1, 126)],
-)
-def test_errors_have_statuses(daemon: FakeDaemon, code: int, status: int) -> None:
-    """Unknown is 127, a failed daemon 125, and every refusal 126, as docker run has it."""
-    ended = daemon.answer(error(code, "no"))
-    assert (ended.status, ended.stderr) == (status, "airlock: no\n")
-
-
-def test_lost_connection_is_told(daemon: FakeDaemon) -> None:
-    """A daemon that closes before its response was lost, and is named by its socket."""
-    ended = daemon.answer(output("x")[:-3])
-    assert ended.status == 125
-    assert ended.stderr.startswith(
-        f"airlock: the connection to the daemon at {daemon.path} was lost"
-    )
+from fake_messages import error
 
 
 def test_messages_cannot_drive_the_terminal(daemon: FakeDaemon) -> None:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from fake_daemons import Ended, FakeDaemon
-from fake_messages import RESULT, encode, output, result
+from fake_messages import RESULT, encode, output
 from fake_tools import PATIENCE_S
 
 _MEMORY_LIMIT_KIB = 2048
@@ -56,11 +56,6 @@ def test_data_before_its_stream_is_held_up_to_a_bound(daemon: FakeDaemon) -> Non
     ended = daemon.answer(large, RESULT)
     assert ended.status == 125
     assert "more than 4 MiB of output comes before the name of its stream" in ended.stderr
-
-
-def test_output_after_the_response_is_not_read(daemon: FakeDaemon) -> None:
-    """The response ends the session."""
-    assert daemon.answer(result(4) + output("late")) == Ended(4, b"", "")
 
 
 def _peak_memory_kib(pid: int) -> int:

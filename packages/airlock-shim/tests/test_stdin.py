@@ -5,11 +5,7 @@ import os
 import subprocess
 
 from fake_daemons import Conversation, FakeDaemon, read_output, wait
-from fake_messages import RESULT, encode, output
-
-
-def _credit(count: int) -> bytes:
-    return encode({"jsonrpc": "2.0", "method": "credit", "params": {"bytes": count}})
+from fake_messages import RESULT, output
 
 
 def _read_data(conversation: Conversation, count: int) -> bytes:
@@ -22,25 +18,6 @@ def _read_data(conversation: Conversation, count: int) -> bytes:
         received += base64.b64decode(message["params"]["data"], validate=True)
     assert len(received) == count
     return received
-
-
-def test_never_more_is_sent_than_there_is_credit_for(daemon: FakeDaemon) -> None:
-    """What is not covered stays in the pipe, for its next reader."""
-    data = bytes(range(256)) * 4
-    read_end, write_end = os.pipe()
-    os.write(write_end, data)
-    with os.fdopen(read_end, "rb", 0) as stdin, os.fdopen(write_end, "wb"):
-        process, conversation = daemon.begin("stdin", credit=10, stdin=stdin)
-        assert _read_data(conversation, 10) == data[:10]
-        conversation.send(_credit(20))
-        assert _read_data(conversation, 20) == data[10:30]
-        # Output goes on meanwhile.
-        conversation.send(output("still here"))
-        assert read_output(process, 10) == b"still here"
-        conversation.send(RESULT)
-        assert wait(process).status == 0
-        assert conversation.read_bytes(1) == b""
-        assert stdin.read(2000) == data[30:]
 
 
 def test_daemon_that_reads_slowly_holds_up_no_output(daemon: FakeDaemon) -> None:

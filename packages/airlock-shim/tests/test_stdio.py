@@ -7,29 +7,9 @@ import threading
 
 import pytest
 
-from fake_daemons import Ended, FakeDaemon, wait
+from fake_daemons import FakeDaemon, wait
 from fake_messages import RESULT, error, output
 from fake_tools import PATIENCE_S
-
-
-def test_closed_reader_ends_it_by_sigpipe(daemon: FakeDaemon) -> None:
-    """When nobody reads stdout it dies of SIGPIPE, even if it inherited that as ignored."""
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    with os.fdopen(write_end, "wb") as stdout:
-        process = daemon.start(stdout=stdout, restore_signals=False)
-    conversation = daemon.accept()
-    conversation.read_request()
-    conversation.send(output("x"))
-    assert conversation.read_bytes(1) == b""
-    ended = wait(process)
-    assert (ended.status, ended.stderr) == (-signal.SIGPIPE, "")
-
-
-def test_closed_stderr_keeps_the_exit_status(daemon: FakeDaemon) -> None:
-    """An error that cannot be printed still sets the status."""
-    wrapper = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
-    assert daemon.answer(error(-32600, "no"), wrapper=wrapper) == Ended(126, b"", "")
 
 
 def test_stderr_without_a_reader_keeps_the_exit_status(daemon: FakeDaemon) -> None:

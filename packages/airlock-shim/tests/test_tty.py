@@ -1,14 +1,9 @@
 """Terminals: how they are described, and what becomes of the client's own (the feature tty)."""
 
-import base64
 import signal
-import subprocess
-from typing import Any
 
-import pytest
-
-from fake_daemons import Conversation, FakeDaemon, wait
-from fake_messages import RESULT, output, result, start_message
+from fake_daemons import FakeDaemon, wait
+from fake_messages import output, result, start_message
 from fake_terminals import Terminal
 from fake_tools import PATIENCE_S
 
@@ -16,41 +11,6 @@ _BECOME_LEADER = (
     "import fcntl, os, sys, termios; os.setsid(); "
     "fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0); os.execv(sys.argv[2], sys.argv[2:])"
 )
-
-
-def _begin(
-    daemon: FakeDaemon, terminal: Terminal, *features: str, **start: Any
-) -> tuple[subprocess.Popen[bytes], Conversation]:
-    """A shim on the terminal, which is raw by now if stdin and tty are among the features."""
-    streams = terminal.streams() | start
-    process, conversation = daemon.begin(*features, credit=100, **streams)
-    # The daemon's message was read once what follows it is answered by output.
-    conversation.send(output("@"))
-    assert terminal.read_screen(1) == b"@"
-    return process, conversation
-
-
-@pytest.mark.parametrize("feature", [("tty",), ("stdin",), ("tty", "signals"), ()])
-def test_terminal_is_left_alone_unless_keys_are_sent_to_one(
-    daemon: FakeDaemon, terminal: Terminal, feature: tuple[str, ...]
-) -> None:
-    """Raw mode is for a stdin that is a terminal at the other end too."""
-    process, conversation = _begin(daemon, terminal, *feature)
-    assert terminal.is_as_before
-    conversation.send(RESULT)
-    assert process.wait(PATIENCE_S) == 0
-
-
-def test_lines_of_a_terminal_are_sent_without_tty(daemon: FakeDaemon, terminal: Terminal) -> None:
-    """What is typed goes line by line, and Ctrl-D is the end."""
-    process, conversation = _begin(daemon, terminal, "stdin")
-    terminal.type(b"yex\x7fs\r")
-    message = conversation.read_message()
-    assert base64.b64decode(message["params"]["data"]) == b"yes\n"
-    terminal.type(b"\x04")
-    assert conversation.read_message()["params"] == {"eof": True}
-    conversation.send(RESULT)
-    assert process.wait(PATIENCE_S) == 0
 
 
 def test_interrupt_key_reaches_the_tool(daemon: FakeDaemon, terminal: Terminal) -> None:
