@@ -160,16 +160,12 @@ def stages(
         yield made
 
 
-@pytest.fixture(params=KINDS)
-def stage(request: pytest.FixtureRequest, stages: dict[str, Stage]) -> Iterator[Stage]:
-    """Return the stage of each account in turn; the scenes of a test end with it."""
-    yield stages[request.param]
-    stages[request.param].clear()
-
-
 @pytest.fixture
 def user_stage(stages: dict[str, Stage]) -> Iterator[Stage]:
-    """Return the ordinary account's stage, for what does not depend on the account."""
+    """Return the ordinary account's stage; the scenes of a test end with it.
+
+    What depends on the account is in `test_errands` and `test_refusals`, which have both.
+    """
     yield stages["user"]
     stages["user"].clear()
 

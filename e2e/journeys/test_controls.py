@@ -15,12 +15,12 @@ INSECURE = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 """For containers: they are not asked whom they trust, only whether they have a credential."""
 
 
-def test_the_person_at_the_host_can_push(stage: Stage) -> None:
+def test_the_person_at_the_host_can_push(user_stage: Stage) -> None:
     """With the key at home a push from the host arrives, by that key."""
-    scene = stage.scene(start=False)
+    scene = user_stage.scene(start=False)
     scene.project.git("push", "origin", "main").succeeded()
     assert scene.project.repository.commit("main") == scene.project.head()
-    assert scene.project.repository.keys_used() == [stage.key.public]
+    assert scene.project.repository.keys_used() == [user_stage.key.public]
 
 
 def test_without_the_key_the_person_cannot_push(user_stage: Stage) -> None:

@@ -20,9 +20,9 @@ SHOWN = [
 
 
 @pytest.mark.parametrize("image", ["busybox", "debian"])
-def test_a_container_starts_another(stage: Stage, image: str) -> None:
+def test_a_container_starts_another(user_stage: Stage, image: str) -> None:
     """It runs at the host's engine, with its streams and status; the human's are not there."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     run = ("docker", "run", "--rm", "--interactive", f"--label={MADE_LABEL}", scene.images.busybox)
     with scene.setup(getattr(scene.images, image)).running() as client:
         listed = client.run("docker", "ps", "--no-trunc", "--format={{.ID}}").succeeded()
@@ -66,9 +66,9 @@ def test_a_file_that_would_be_lost_is_not_copied(user_stage: Stage) -> None:
     assert (scene.project.path / "copied").is_file()
 
 
-def test_a_container_has_the_workspace_at_the_paths_of_the_client(stage: Stage) -> None:
+def test_a_container_has_the_workspace_at_the_paths_of_the_client(user_stage: Stage) -> None:
     """As the workspace's owner, by `$PWD` and by a relative path; not what lies elsewhere."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     image = scene.images.busybox
     scene.project.account.write(scene.project.path / "word", "of the workspace\n")
     with scene.setup(image).running() as client:
@@ -136,17 +136,17 @@ def test_without_airlock_there_is_no_engine(user_stage: Stage) -> None:
     assert "Cannot connect to the Docker daemon" in alone.stderr
 
 
-def test_without_the_hosts_engine_there_is_none_through_airlock(stage: Stage) -> None:
+def test_without_the_hosts_engine_there_is_none_through_airlock(user_stage: Stage) -> None:
     """Where the daemon's account has another engine the agent has that one, or none."""
-    scene = stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    scene = user_stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
     failed = scene.setup(scene.images.busybox).run("docker", "ps")
     assert failed.exit_code == 1
     assert 'airlock: the docker engine at "/nowhere/docker.sock"' in failed.stderr
 
 
-def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(stage: Stage) -> None:
+def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(user_stage: Stage) -> None:
     """With the way to reach it all the same."""
-    scene = stage.open_workshop(environment={"DOCKER_HOST": "ssh://me@far"})
+    scene = user_stage.open_workshop(environment={"DOCKER_HOST": "ssh://me@far"})
     refused = scene.setup(scene.images.busybox).run("docker", "ps")
     assert refused.exit_code == 1
     assert 'is behind "ssh"' in refused.stderr

@@ -9,11 +9,9 @@ from .errands.errand import Errand, exchanged, put_away
 # The daemon's account, the container's user, and its image: with a libc, without one, and with the
 # shim alone. Every value stands beside every tool.
 CASES = [
-    ("root", "0", "busybox"),
     ("root", "someone", "debian"),
     ("user", "daemon", "shim"),
-    ("user", "someone", "busybox"),
-    ("user", "0", "debian"),
+    ("user", "0", "busybox"),
 ]
 SOMEONE = "4711"
 
@@ -36,12 +34,9 @@ def test_an_errand_succeeds(
     assert job.arrived()
 
 
-@pytest.mark.parametrize("kind", ["root", "user"])
-def test_without_the_hosts_credential_it_fails(
-    stages: dict[str, Stage], errand: Errand, kind: str
-) -> None:
+def test_without_the_hosts_credential_it_fails(stages: dict[str, Stage], errand: Errand) -> None:
     """Airlock adds no power of its own: what is lacking is said."""
-    stage = stages[kind]
+    stage = stages["user"]
     scene = errand.scene(stage)
     job = errand.job(scene)
     with errand.setup(scene, "busybox").running() as client, put_away(stage.account, errand):

@@ -52,13 +52,13 @@ Host far
 
 BUSYBOX, ALONE = "busybox", "git-alone"
 """Other images with a git of their own: one in the layout of Alpine, and one without a shell."""
-WHOLE, SHARING = ("descriptors", BOX), ("streamed", BUSYBOX, ALONE)
-"""Sides that carry out every case, and those of which one does."""
+WHOLE, SHARING = ("descriptors",), ("streamed", BUSYBOX, ALONE, BOX)
+"""Sides that carry out every case, and those of which one does; a box refuses every one."""
 
 
 def choose_cases(side: str, cases: Sequence[Case]) -> list[Case]:
     """Return those of the cases that a side carries out."""
-    if side in WHOLE:
+    if side in WHOLE or (side == BOX and all(case.refused for case in cases)):
         return [*cases]
     turns = {case.id: SHARING[at % len(SHARING)] for at, case in enumerate(CASES)}
     # What needs a shell is for an image that has one.

@@ -6,9 +6,9 @@ from e2e.world.images import Images
 from e2e.world.scene import UNMAPPED, Scene, Stage
 
 
-def test_push_from_the_containers_own_mount(stage: Stage, images: Images) -> None:
+def test_push_from_the_containers_own_mount(user_stage: Stage, images: Images) -> None:
     """The daemon learns from the container's init process which directory is mounted there."""
-    scene = stage.scene(profile=UNMAPPED)
+    scene = user_stage.scene(profile=UNMAPPED)
     scene.setup(images.shim).run("git", "push", "origin", "main").succeeded()
     assert scene.project.repository.commit("main") == scene.project.head()
 

@@ -66,12 +66,16 @@ def image(request: pytest.FixtureRequest, images: Images) -> Iterator[str]:
         yield name
 
 
+one_image = pytest.mark.parametrize("image", ["local"], indirect=True)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_any_git_pushes(place: Place, image: str, transport: str) -> None:
     """By `run`, which knows the image and does not look into it."""
     place.push(f"airlock-daemon run my {image}", transport)
 
 
+@one_image
 def test_the_printed_lines_lead_to_a_push(place: Place, image: str) -> None:
     """Those for docker, compose and devcontainers, which know no image."""
     person, project = place.person, place.project
@@ -95,6 +99,7 @@ def test_the_printed_lines_lead_to_a_push(place: Place, image: str) -> None:
     person.run("docker compose down", cwd=project.path)
 
 
+@one_image
 def test_what_is_not_granted_comes_to_the_daemon_all_the_same(place: Place, image: str) -> None:
     """The git of the container has no other way to such a remote, and shows the refusal."""
     line = f"airlock-daemon run my {image} git ls-remote http://example.com/x.git"

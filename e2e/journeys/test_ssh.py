@@ -14,9 +14,9 @@ from e2e.world.scene import Stage
 from .errands.ssh import Ssh
 
 
-def test_the_command_runs_on_the_other_machine(stage: Stage, ssh_errand: Ssh) -> None:
+def test_the_command_runs_on_the_other_machine(user_stage: Stage, ssh_errand: Ssh) -> None:
     """It is another machine and another user than the host's and the container's."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     with scene.setup(scene.images.busybox).running() as client:
         said = client.run(*ssh_errand.call, "hostname; id -un").succeeded().stdout
     machine, user = said.splitlines()
@@ -63,9 +63,9 @@ def test_the_agent_is_not_forwarded(user_stage: Stage, ssh_errand: Ssh) -> None:
             assert client.run(*call, option, target, "true").exit_code == 126
 
 
-def test_files_go_by_the_containers_own_scp_and_sftp(stage: Stage, ssh_errand: Ssh) -> None:
+def test_files_go_by_the_containers_own_scp_and_sftp(user_stage: Stage, ssh_errand: Ssh) -> None:
     """They call the shim as their ssh: it takes a subsystem, and the old protocol of scp."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     data = os.urandom(300_000)
     _, option, port, target = ssh_errand.call
     assert option == "-p"
@@ -81,13 +81,13 @@ def test_files_go_by_the_containers_own_scp_and_sftp(stage: Stage, ssh_errand: S
         assert f"moved-{client.id[:8]}" in client.run(*sftp, stdin=batch).succeeded().stdout
 
 
-def test_folders_go_by_rsync(stage: Stage, ssh_errand: Ssh) -> None:
+def test_folders_go_by_rsync(user_stage: Stage, ssh_errand: Ssh) -> None:
     """There and back, what changed alone, and what is gone; this machine's rsync at both ends."""
     program = shutil.which("rsync")
     if program is None:
         need("there is no rsync; install Debian's rsync")
         return
-    scene = stage.workshop
+    scene = user_stage.workshop
     linked = run(("ldd", program)).succeeded().stdout
     files = [program, *re.findall(r"=> (/\S+)", linked)]
     for file in files:
@@ -113,10 +113,10 @@ def test_folders_go_by_rsync(stage: Stage, ssh_errand: Ssh) -> None:
 
 
 def test_a_host_that_the_profile_does_not_name_is_not_reached(
-    stage: Stage, ssh_errand: Ssh
+    user_stage: Stage, ssh_errand: Ssh
 ) -> None:
     """Neither another port nor another address of the same machine; the hint has the line."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     with scene.setup(scene.images.busybox).running() as client:
         for words in (("guest@127.0.0.1",), ("-p", ssh_errand.call[2], "guest@127.0.0.2")):
             refused = client.run("ssh", *words, "true")

@@ -74,9 +74,9 @@ def test_hanging_up_ends_the_tool(watching: Container) -> None:
         witness.wait_for_end()
 
 
-def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
+def test_ssh_passes_the_terminal_on(user_stage: Stage, ssh_errand: Ssh) -> None:
     """A shell on a third machine has the size of the terminal that somebody sits at."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     with (
         scene.setup(scene.images.busybox).running() as client,
         client.sit_at(*ssh_errand.call, rows=31, cols=99) as terminal,
@@ -97,9 +97,9 @@ def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
 
 
 @pytest.mark.linux_only("boxes")
-def test_docker_run_has_a_terminal(stage: Stage) -> None:
+def test_docker_run_has_a_terminal(user_stage: Stage) -> None:
     """A container that the container starts has it too: its size, and Ctrl-C for its programs."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     run = ("docker", "run", "--rm", "-it", f"--label={MADE_LABEL}")
     with (
         scene.setup(scene.images.busybox).running() as client,
@@ -116,9 +116,9 @@ def test_docker_run_has_a_terminal(stage: Stage) -> None:
         assert terminal.wait() == 5
 
 
-def test_without_a_terminal_the_tool_has_none(stage: Stage, ssh_errand: Ssh) -> None:
+def test_without_a_terminal_the_tool_has_none(user_stage: Stage, ssh_errand: Ssh) -> None:
     """The control: by plain `docker exec -i` the tool's streams are no terminal."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     with scene.setup(scene.images.busybox).running() as client:
         told = client.run(*ssh_errand.call, "test -t 0 || test -t 1 || echo none").succeeded()
     assert told.stdout == "none"
