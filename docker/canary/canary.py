@@ -137,6 +137,11 @@ class Servers:
                 return
             with connection, suppress(OSError):
                 connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + word)
+                # Whoever is still talking would find the connection broken, and not read on.
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(5)
+                while connection.recv(4096):
+                    pass
 
 
 def try_sandbox(command: Sequence[str], home: Path) -> int:

@@ -120,13 +120,11 @@ def test_a_box_that_waits_for_a_command_could_not() -> None:
                 client.sendall(request("sh", "-c", "echo up; sleep 1000", cwd="/workspace"))
                 read_until(client, "up")
                 assert is_refused(world.workspace)
-            while is_refused(world.workspace):
-                """The command of the client that has gone is being ended."""
+            # The command of the client that has gone is being ended, and then the last one.
+            daemon.wait_until(lambda: not is_refused(world.workspace))
             daemon.shell("true", cwd="/workspace")
-            while not any(has(each, world.workspace) for each in list_mounted()):
-                """A box is being made."""
-            while is_refused(world.workspace):
-                """The last command is being ended."""
+            daemon.wait_until(lambda: any(has(each, world.workspace) for each in list_mounted()))
+            daemon.wait_until(lambda: not is_refused(world.workspace))
             assert any(has(each, world.workspace) for each in list_mounted())
 
 
