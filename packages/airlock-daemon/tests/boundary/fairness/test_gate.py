@@ -433,4 +433,4 @@ async def test_agents_that_are_gone_are_not_remembered() -> None:
     held = [weakref.ref(share) for share in gone]
     gone.clear()
     del share
-    assert sum(each() is not None for each in held) == 2
+    assert sum(each() is not None for each in held) == 1

@@ -70,12 +70,12 @@ class Closer:
     @property
     def is_stuck(self) -> bool:
         """Whether so many calls hang that no further descriptor should be taken from the agent."""
-        return bool(self._due) and self._count() >= STUCK
+        return len(self._due) >= STUCK and self._count() >= STUCK
 
     @property
     def is_full(self) -> bool:
         """Whether the agent has reached the limit of calls, MOST."""
-        return bool(self._due) and (self._count() >= MOST or len(self._due) >= _MOST_USUAL)
+        return len(self._due) >= MOST and (self._count() >= MOST or len(self._due) >= _MOST_USUAL)
 
     def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:
         """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""

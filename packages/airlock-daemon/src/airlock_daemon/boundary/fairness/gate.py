@@ -1,5 +1,6 @@
 """Limits one agent's connections, requests, commands, hooks and audit records."""
 
+import math
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -337,18 +338,19 @@ class Starts:
         """`processors` is the number that the daemon may use; by default that of its affinity."""
         count = processors or count_processors()
         self.share = max(1, count // 2)
-        self._asked: dict[Share, float] = {}
+        self._latest: Share | None = None
+        # When it asked last, and when any other did.
+        self._asked = self._other_asked = -math.inf
         self._held_up: dict[Share, None] = {}
         self._idle = ParkingLot()
 
     def ask(self, share: "Share") -> bool:
         """Note that an agent starts a command; returns whether another has recently done so."""
         now = trio.current_time()
-        self._asked.pop(share, None)
-        other, last = next(reversed(self._asked.items()), (share, -RECENT_S))
-        # Keep only these two; earlier agents may have been removed.
-        self._asked = {other: last, share: now}
-        return now - last < RECENT_S
+        if share is not self._latest:
+            self._latest, self._other_asked = share, self._asked
+        self._asked = now
+        return now - self._other_asked < RECENT_S
 
     def delay(self, share: "Share") -> None:
         """Note that a command waits for `share`."""

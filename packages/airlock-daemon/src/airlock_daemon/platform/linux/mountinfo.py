@@ -90,6 +90,8 @@ class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in i
 
     def find(self, path: str) -> MountRow | None:
         """The mount of `path`: the longest mount point, the last of equals."""
+        if not self:
+            return None
         # normpath(3) keeps two leading slashes, below which list_above ends before the root.
         above = (path, *list_above(path), "/")
         return next((self.seen[each] for each in above if each in self.seen), None)

@@ -53,8 +53,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def asks(self) -> bool:
         """Whether a person may have to approve what the agent does."""
-        generations = (self.generation, self.agent.generation)
-        return any(each.agent.profile.approve is not None for each in generations)
+        at_first, now = self.generation.agent.profile, self.agent.generation.agent.profile
+        return at_first.approve is not None or now.approve is not None
 
 
 class AgreedFeatures(msgspec.Struct, frozen=True):
