@@ -332,19 +332,25 @@ Reason = Literal["hangup", "stop", "removed", "fault"]
 class Cancellation:
     """Cancels one request: its scope, and the reason.
 
-    `error` is the client's own protocol error, to send to it.
+    `error` is the client's own protocol error, to send to it. Its owner must `close` it where
+    others come to use the same scope.
     """
 
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
+    def __init__(self, scope: trio.CancelScope | None = None) -> None:
+        self.scope = scope or trio.CancelScope()
+        self._is_over = False
         self.reason: Reason | None = None
         self.error: ErrorObject | None = None
 
     def end(self, reason: Reason) -> None:
         """Cancel the request; the first reason counts."""
-        if self.reason is None:
+        if self.reason is None and not self._is_over:
             self.reason = reason
             self.scope.cancel()
+
+    def close(self) -> None:
+        """Cancel nothing any more."""
+        self._is_over = True
 
     def hang_up(self) -> None:
         """Cancel the request because its client hung up."""

@@ -19,6 +19,7 @@ from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.clients import Clients
 from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request.state import AgentState
+from airlock_daemon.serving.session import ClientWatch
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 
@@ -45,7 +46,10 @@ def count_answered(clients: list[socket.socket]) -> int:
 async def crowded(folder: Path, *, connections: int = 1) -> AsyncIterator[tuple[Listener, Crowd]]:
     """A listener whose agent has one connection open, and twenty clients that wait there."""
     audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
-    shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts(), boxes=None)
+    watch = ClientWatch()
+    shared: Any = SimpleNamespace(
+        audit=audit, rounds=Rounds(), starts=Starts(), watch=watch, boxes=None
+    )
     generation: Any = SimpleNamespace(
         agent=SimpleNamespace(name="my"),
         limits=Limits(connections=connections, refusals_per_s=10),
@@ -69,6 +73,7 @@ async def crowded(folder: Path, *, connections: int = 1) -> AsyncIterator[tuple[
         trio.lowlevel.add_instrument(shared.rounds)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shared.rounds.run)
+            nursery.start_soon(watch.run)
             listener = Listener(shared, agent, listening, Clients(shared, agent))
             yield listener, Crowd(listening, clients)
             nursery.cancel_scope.cancel()

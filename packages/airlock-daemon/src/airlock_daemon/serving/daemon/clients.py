@@ -11,8 +11,9 @@ from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.boundary.identity.peer import find_credentials
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
+from airlock_daemon.serving.daemon.listener import guard
 from airlock_daemon.serving.request.exchange import serve_request
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import (
     REMOVED,
     STOPPING,
@@ -50,9 +51,9 @@ class Clients:
         """As `Service.put`."""
         return ServerSession().send_error(error.to_wire())
 
-    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+    async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
         """As `Service.serve`."""
-        await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
+        await self._serve(_Visit(connection, self._agent, None), scope)
 
     async def serve_relayed(self, connection: socket.socket, origin: "Origin") -> None:
         """Serve a connection over a relay to its end; it counts as one of the agent's.
@@ -61,28 +62,26 @@ class Clients:
         """
         visit = _Visit(connection, self._agent, origin)
         if self._agent.gate.connect():
-            await self._serve(visit, is_turn=True)
+            with guard() as scope:
+                await self._serve(visit, scope)
             return
         try:
             await self._refuse_request(visit, too_many_error(self._agent.gate.limits).to_wire())
         finally:
             visit.session.close()
 
-    async def _serve(self, visit: "_Visit", *, is_turn: bool) -> None:
+    async def _serve(self, visit: "_Visit", scope: trio.CancelScope) -> None:
         try:
-            if not is_turn:
-                await self._agent.turns.take()
             received = await self._receive(visit)
             if received is not None:
-                await self._carry_out(visit, received)
-        except Exception:  # noqa: BLE001 - whatever went wrong
-            # One connection must not end the others.
-            log.exception("a fault of the daemon ended a connection; please report it")
+                await self._carry_out(visit, received, scope)
         finally:
             visit.session.close()
             self._agent.gate.disconnect()
 
-    async def _carry_out(self, visit: "_Visit", received: Received) -> None:
+    async def _carry_out(
+        self, visit: "_Visit", received: Received, scope: trio.CancelScope
+    ) -> None:
         try:
             weight = self._agent.gate.reserve_request(received.request, visit.session.bytes_in)
         except Denied as error:
@@ -91,7 +90,7 @@ class Clients:
             self._record_refusal(visit, refusal)
             await self._say(visit, refusal)
             return
-        cancellation = self._begin(visit)
+        cancellation = self._begin(visit, scope)
         if visit.origin is None:
             self._shared.running.add(cancellation)
         try:
@@ -129,7 +128,7 @@ class Clients:
         Raises Denied on timeout, and what `Session.receive` raises.
         """
         limit = self._agent.gate.limits.request_s
-        cancellation = self._begin(visit)
+        cancellation = self._begin(visit, trio.CancelScope())
         if visit.origin is None:
             self._idle.add(cancellation)
         try:
@@ -152,8 +151,8 @@ class Clients:
         await visit.session.say_last(STOPPING)
         return None
 
-    def _begin(self, visit: "_Visit") -> Cancellation:
-        cancellation = Cancellation()
+    def _begin(self, visit: "_Visit", scope: trio.CancelScope) -> Cancellation:
+        cancellation = Cancellation(scope)
         if self._reason and visit.origin is None:
             cancellation.end(self._reason)
         return cancellation

@@ -58,22 +58,17 @@ class DockerService:
         """As `Service.put`."""
         return write_refusal(error, HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+    async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
         """As `Service.serve`."""
-        cancellation = Cancellation()
+        cancellation = Cancellation(scope)
         if self._reason is not None:
             cancellation.end(self._reason)
         self._open.add(cancellation)
         try:
-            with cancellation.scope:
-                if not is_turn:
-                    await self._agent.turns.take()
-                await self._converse(connection)
-        except Exception:  # noqa: BLE001 - whatever went wrong
-            # One connection must not end the others.
-            log.exception("a fault of the daemon ended a connection; please report it")
+            await self._converse(connection)
         finally:
             self._open.discard(cancellation)
+            cancellation.close()
             drop_unread(connection, self._agent.closer)
             connection.close()
             self._agent.gate.disconnect()

@@ -132,21 +132,16 @@ class HttpsService:
         """As `Service.put`."""
         return _write_answer(error)
 
-    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+    async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
         """As `Service.serve`."""
-        cancellation = Cancellation()
+        cancellation = Cancellation(scope)
         if self._reason is not None:
             cancellation.end(self._reason)
         try:
-            with cancellation.scope:
-                if not is_turn:
-                    await self._agent.turns.take()
-                if await self._wait_first(connection, cancellation):
-                    await self._converse(connection, cancellation)
-        except Exception:  # noqa: BLE001 - whatever went wrong
-            # One connection must not end the others.
-            log.exception("a fault of the daemon ended a connection; please report it")
+            if await self._wait_first(connection, cancellation):
+                await self._converse(connection, cancellation)
         finally:
+            cancellation.close()
             # The worker may have ended before it read what the client sent.
             drop_unread(connection, self._agent.closer)
             connection.close()

@@ -3,12 +3,11 @@
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import trio
-from trio.lowlevel import ParkingLot
 
 from airlock_daemon.boundary.connection.descriptors import MOST, drop_unread
 from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
@@ -18,7 +17,7 @@ from airlock_daemon.platform.system import Credentials
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.daemon.socket_file import BACKLOG
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Reason
+from airlock_daemon.serving.session import Reason, Watched
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -35,10 +34,10 @@ CROWD = 4
 class Service(Protocol):
     """Serves the connections of a listening socket."""
 
-    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+    async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
         """Serve a connection to its end, and close it; the agent's gate has counted it.
 
-        `is_turn` says that this step is one of the agent's turns.
+        This step is one of the agent's turns. `scope` is around it, and may be cancelled to end it.
         """
 
     def stop(self, reason: Reason) -> None:
@@ -51,9 +50,9 @@ class Service(Protocol):
 class Listener:
     """Accepts on one listening socket of an agent, which it does not own.
 
-    One task leads: it waits for a connection and serves it at once, while another waiting task
-    takes the lead. A new task per connection would cost each client one more pass of the event
-    loop.
+    One task leads: it waits for a connection, serves it at once, and waits again. Only if another
+    connection comes meanwhile does a new task take the lead. One for each would cost each client
+    one more pass of the event loop.
     """
 
     def __init__(
@@ -66,7 +65,8 @@ class Listener:
         self._service = service
         self._is_stopping = False
         self._is_over = False
-        self._followers = ParkingLot()
+        # What the leading task serves; None once another leads, or none.
+        self._served: socket.socket | None = None
         self._unpaced = 0
         self._lines: dict[str, bytes] = {}
 
@@ -75,15 +75,17 @@ class Listener:
 
         Connections that are pending then are accepted too.
         """
-        requests.start_soon(self._lead, requests)
+        watched = self._shared.watch.watch(self._listening.fileno(), lambda: None)
+        requests.start_soon(self._lead, requests, watched)
         try:
             await trio.sleep_forever()
         finally:
             self._is_over = True
-            self._followers.unpark_all()
+            self._served = None
+            watched.drop()
             trio.lowlevel.notify_closing(self._listening)
             for connection in self._accept_some(BACKLOG + 1):
-                requests.start_soon(self._service.serve, connection)
+                requests.start_soon(self._serve, connection)
             self._close_spare()
 
     def serve_bridged(self, accept: Callable[[], socket.socket]) -> tuple[bytes, Awaitable[None]]:
@@ -92,7 +94,7 @@ class Listener:
         is_admitted = gate.connect()
         try:
             if is_admitted:
-                return b"", self._service.serve(accept())
+                return b"", self._serve(accept())
         except OSError:
             gate.disconnect()
         error = _FULL if is_admitted else too_many_error(gate.limits)
@@ -103,18 +105,33 @@ class Listener:
         self._is_stopping = True
         self._service.stop(reason)
 
-    async def _lead(self, requests: trio.Nursery) -> None:
-        """Wait for a connection, pass the lead on, serve it, and repeat."""
-        while first := await self._wait_connection(requests):
-            if self._followers:
-                self._followers.unpark()
-            else:
-                requests.start_soon(self._lead, requests)
-            await self._service.serve(first, is_turn=True)
-            # One waiting task is enough.
-            if self._is_over or self._followers:
-                return
-            await self._followers.park()
+    async def _lead(self, requests: trio.Nursery, watched: Watched) -> None:
+        """Wait for a connection, serve it, and repeat; pass the lead on if another one comes."""
+
+        def pass_on() -> bool:
+            self._served = None
+            requests.start_soon(self._lead, requests, watched)
+            return False
+
+        first = None
+        # One scope for all connections of this task: one that is cut short ends the task.
+        with guard() as scope:
+            while first := await self._wait_connection(requests):
+                self._served = first
+                watched.listen(pass_on)
+                await self._service.serve(first, scope)
+                if self._served is not first:
+                    return
+                watched.ignore()
+        if self._served is not None and self._served is first:
+            pass_on()
+            watched.ignore()
+
+    async def _serve(self, connection: socket.socket) -> None:
+        """Serve a connection in a task of its own."""
+        with guard() as scope:
+            await self._agent.turns.take()
+            await self._service.serve(connection, scope)
 
     async def _wait_connection(self, requests: trio.Nursery) -> socket.socket | None:
         """Wait for one to serve in this turn; further ones get tasks. None at the end."""
@@ -137,7 +154,7 @@ class Listener:
             most = AT_ONCE if self._agent.gate.connections >= CROWD else 1
             first, *others = self._accept_some(most) or (None,)
             for connection in others:
-                requests.start_soon(self._service.serve, connection)
+                requests.start_soon(self._serve, connection)
             if first is not None:
                 return first
         return None
@@ -226,6 +243,16 @@ class Listener:
         if reason not in self._lines:
             self._lines[reason] = self._service.put(error)
         return self._lines[reason]
+
+
+@contextmanager
+def guard() -> Iterator[trio.CancelScope]:
+    """Yield a scope for connections, none of which must end others by a fault of the daemon."""
+    try:
+        with trio.CancelScope() as scope:
+            yield scope
+    except Exception:  # noqa: BLE001 - whatever went wrong
+        log.exception("a fault of the daemon ended a connection; please report it")
 
 
 def _open_spare() -> int:

@@ -59,9 +59,9 @@ async def serve_request(
 ) -> None:
     """Serve a request until it is answered or cancelled.
 
-    The agent's present generation decides it. `converse` serves the command's relay; `origin` is
-    the command whose relay the request came over, None for the agent's own socket. Raises nothing
-    but cancellation.
+    The agent's present generation decides it. `cancellation` cancels this task. `converse` serves
+    the command's relay; `origin` is the command whose relay the request came over, None for the
+    agent's own socket. Raises nothing but cancellation.
     """
     request, generation = received.request, agent.generation
     name = generation.agent.name
@@ -83,12 +83,15 @@ async def serve_request(
             converse=converse,
             origin=origin,
         )
-        with cancellation.scope:
+        try:
             await _carry_out(request, call)
+        finally:
+            # Without a reason it was cancelled with all others, and nobody is answered.
+            if cancellation.reason is not None:
+                await _abort(call)
     finally:
         watched.drop()
-    if not (recording.is_written and session.is_answered):
-        await _abort(call)
+        cancellation.close()
 
 
 async def _carry_out(request: Request, call: Call) -> None:
@@ -244,6 +247,9 @@ async def _refuse(error: AirlockError, call: Call) -> None:
 async def _abort(call: Call) -> None:
     """Record a request that was cut short, and answer a client that is still connected."""
     cancellation, recording = call.cancellation, call.recording
+    if recording.is_written and call.session.is_answered:
+        return
+    call.watched.drop()
     if cancellation.error is not None:
         recording.write("invalid", cancellation.error.message)
         last_word = cancellation.error
