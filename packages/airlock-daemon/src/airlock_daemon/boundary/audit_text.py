@@ -64,6 +64,8 @@ def to_json(value: object) -> bytes:
     Parsers get the same text, and a person who views the file sees nothing deceptive.
     """
     line = msgspec.json.encode(value)
+    if line.isascii() and b"\x7f" not in line:
+        return line
     text = line.decode()
     if is_shown(text):
         return line

@@ -125,7 +125,7 @@ class Ledger:
 
     def _keep(self, account: "_Account", record: Record) -> None:
         if len(account.late) < LATE:
-            account.late.append(self._log.stamp(record))
+            account.late.append(replace(record, ts=self._log.tell_time()))
             self._idle.unpark()
         else:
             self._add(account, _kind_of(record), record.peer)

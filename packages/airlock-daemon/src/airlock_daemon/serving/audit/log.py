@@ -50,7 +50,8 @@ class AuditLog:
         """
         if self._last:
             self.settle()
-        line = to_line(replace(self.stamp(record), seq=self._sequence + 1, prev=self._previous))
+        told = record.ts or self.tell_time()
+        line = to_line(replace(record, ts=told, seq=self._sequence + 1, prev=self._previous))
         try:
             if not os.fstat(self._descriptor).st_nlink and self._config.path != "-":
                 self._begin_anew()
@@ -96,15 +97,13 @@ class AuditLog:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def stamp(self, record: Record) -> Record:
-        """The record with the present time in UTC, with milliseconds, unless it has one."""
-        if record.ts:
-            return record
+    def tell_time(self) -> str:
+        """The present time in UTC, with milliseconds."""
         second, fraction = divmod(time.time_ns() // 1_000_000, 1000)
         if second != self._second:
             self._second = second
             self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return replace(record, ts=f"{self._date}.{fraction:03d}Z")
+        return f"{self._date}.{fraction:03d}Z"
 
     def _append(self, line: bytes) -> None:
         # A full disk may have cut the last line; end it before the next.
