@@ -184,11 +184,13 @@ class Listener:
     def _accept(self, accepted: list[socket.socket]) -> bool:
         """Accept one connection; returns whether more may be pending."""
         try:
-            connection, _ = self._listening.accept()
+            # accept(2) alone; socket.accept asks the listening socket for what is known.
+            number, _ = self._listening._accept()  # noqa: SLF001
         except BlockingIOError:
             return False
         except OSError as error:
             return error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
         connection.setblocking(False)
         if self._agent.gate.connect():
             accepted.append(connection)
