@@ -1,1 +1,44 @@
-"""Layouts of earlier releases: recognition and migration."""
+"""Recognises layouts of earlier releases, and converts them."""
+
+import os
+
+from airlock_daemon.admin.service import SEAL, UNIT
+from airlock_daemon.setup.paths import LOCK, Locations
+
+EARLY = ("commands", "hooks", "profiles")
+"""Directories of v0.1 to v0.3 beside config.toml that are not used any more."""
+MIGRATING = ".migrating"
+"""The suffix of a backup whose migration is in progress."""
+
+
+def may_be_earlier(locations: Locations) -> bool:
+    """Whether `layout` has to look: something is here that no daemon of this release leaves.
+
+    A sockets directory that others may enter is one that none has served yet.
+    """
+    beside, sockets = _list_names(locations.config_dir), _list_names(locations.sockets_dir)
+    return (
+        not beside.isdisjoint(EARLY)
+        or any(name.endswith((MIGRATING, ".sock")) for name in (*beside, *sockets))
+        or (LOCK not in sockets and _is_open(locations.sockets_dir))
+        or _has_other_service()
+    )
+
+
+def _list_names(directory: str) -> set[str]:
+    try:
+        return {*os.listdir(directory)}
+    except OSError:
+        return set()
+
+
+def _is_open(directory: str) -> bool:
+    return os.path.isdir(directory) and bool(os.stat(directory).st_mode & 0o077)
+
+
+def _has_other_service() -> bool:
+    try:
+        with open(os.path.join(os.path.expanduser("~"), UNIT), encoding="utf-8") as file:
+            return SEAL not in file.read()
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from airlock_daemon.admin.migrate import EARLY
 from airlock_daemon.admin.migrate.differences import (
     Migrated,
     allow_any_ref,
@@ -15,7 +16,7 @@ from airlock_daemon.admin.migrate.differences import (
     list_losses,
 )
 from airlock_daemon.admin.migrate.early import HOOKS
-from airlock_daemon.admin.migrate.layout import EARLY, list_modules
+from airlock_daemon.admin.migrate.layout import list_modules
 from airlock_daemon.admin.migrate.released import (
     ConvertedConfig,
     Override,

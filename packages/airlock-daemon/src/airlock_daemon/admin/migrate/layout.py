@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.files import Finding, read_whole
@@ -93,14 +94,12 @@ def _recognise_early(signs: Signs) -> Layout | None:
     return "v0.1" if is_first else None
 
 
-EARLY = ("commands", "hooks", "profiles")
-"""Directories of v0.1 to v0.3 that are not used any more."""
 FOLDERS = (*EARLY, "modules", "agents", "sockets")
 FILES = ("config.toml", Locations.REGISTRATION)
 BACKUP = "backup-"
 """The prefix of a backup's name beside config.toml; the layout follows."""
-COPYING, MIGRATING = ".copying", ".migrating"
-"""The suffix of an incomplete backup, and of one whose migration is in progress."""
+COPYING = ".copying"
+"""The suffix of an incomplete backup."""
 
 
 def look(locations: Locations) -> Signs:

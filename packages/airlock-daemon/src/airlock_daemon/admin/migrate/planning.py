@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from airlock_daemon.admin.migrate import EARLY
 from airlock_daemon.admin.migrate.early import HOOKS, draft_early
 from airlock_daemon.admin.migrate.fourth import draft_fourth
 from airlock_daemon.admin.migrate.layout import (
     EARLIER,
-    EARLY,
     FILES,
     FOLDERS,
     Signs,

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import msgspec
 
 from airlock_daemon.admin.change import Change
-from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, MIGRATING, Layout
+from airlock_daemon.admin.migrate import MIGRATING
+from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, Layout
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.files import make_directory, read_whole, replacing
 from airlock_wire import is_shown, quote

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from airlock_daemon.admin.service import SEAL
 from airlock_daemon.errors import AirlockError
 from airlock_wire import quote
 
@@ -158,13 +159,12 @@ def demand(argv: Sequence[str], *, hint: str) -> None:
 State = Literal["absent", "current", "outdated", "edited", "foreign"]
 """The state of a file: missing, current, an older one of ours, edited, or not ours."""
 
-_SEAL = "airlock-daemon init: sha256 "
-_LINE = re.compile(rf"^\W+{_SEAL}([0-9a-f]{{64}})\W*$", re.MULTILINE)
+_LINE = re.compile(rf"^\W+{SEAL}([0-9a-f]{{64}})\W*$", re.MULTILINE)
 
 
 def seal(text: str, *, opening: str, closing: str = "") -> str:
     """Append the seal to `text`, as a comment between `opening` and `closing`."""
-    return f"{text}{opening} {_SEAL}{_digest(text)} {closing}".rstrip() + "\n"
+    return f"{text}{opening} {SEAL}{_digest(text)} {closing}".rstrip() + "\n"
 
 
 def compare(found: str | None, text: str) -> State:
