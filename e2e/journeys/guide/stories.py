@@ -353,22 +353,6 @@ def follow_hooks(page: Page, host: GuideHost) -> None:
     host.type(page.take("mkdir"), cwd=f"{HOME}/airlock/docs/hooks")
 
 
-def follow_review(page: Page, host: GuideHost) -> None:
-    """A change of a profile in a repository, compared before and after its commit."""
-    host.type("airlock agent add my --workspace ~/src/app --command git-remote --yes")
-    host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["git", "gh"]\n')
-    profile = f"{CONFIG}/agents/my/airlock.toml"
-    host.write(profile, page.read("commands = "))
-    host.type(page.take("cd ~/.config/airlock"))
-    host.write(profile, page.read("# Proposed."))
-    directory = f"{HOME}/.config/airlock"
-    told = host.try_typing(page.take("airlock check --diff HEAD ."), cwd=directory)
-    assert told.exit_code == 1
-    assert page.read("agent my") in told.stdout.replace("\r\n", "\n")
-    said = host.type(page.take("git commit --quiet --all"), cwd=directory)
-    assert said.endswith("it changes what agents may do")
-
-
 STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "README.md": follow_readme,
     "docs/index.md": follow_index,
@@ -392,7 +376,6 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/everyday/several-agents.md": follow_several,
     "docs/tool/write-a-module.md": follow_module,
     "docs/where/corporate-proxy.md": follow_proxy,
-    "docs/operate/review-a-policy-change.md": follow_review,
     "docs/operate.md": follow_operate,
     "docs/audit-log.md": follow_log,
     "docs/upgrade.md": follow_upgrade,

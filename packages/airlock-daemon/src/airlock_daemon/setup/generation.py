@@ -1,7 +1,7 @@
 """All configuration, loaded and checked as a whole, and each agent's part of it."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -102,8 +102,11 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     """
     faults: list[Fault] = []
     warnings: list[Fault] = []
-    read = _read_files(locations, faults=faults, warnings=warnings)
-    config, shared, directories, agents = read.config, read.shared, read.directories, read.agents
+    config = load_config(locations.config_file, faults=faults, warnings=warnings)
+    upper = config.limits if config is not None else Limits()
+    shared = load_modules(locations.modules_dir, faults=faults, warnings=warnings)
+    directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
+    agents = _read_agents(directories, upper=upper, shared=shared, faults=faults, warnings=warnings)
     workspaces = tuple(mount.source for each in agents.values() for mount in each.mounts)
     path = Programs.of(
         config.path if config is not None else None, workspaces=workspaces, warnings=warnings
@@ -149,14 +152,20 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     programs = Programs(path)
     warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
     generations = {
-        name: _generate(
-            agent,
-            config,
+        name: Generation(
+            agent=agent,
+            grant=_grant(config, agent),
+            git_rules=_find_git_rules(agent),
+            limits=agent.profile.limits,
+            hook_limits=config.hook_limits,
             reserved=reserved,
             programs=programs,
+            boxes=config.boxes,
+            apis=_find_apis(agent, config.ceiling),
             docker=_find_docker(agent, config.ceiling, locations.sockets_dir),
             workspaces=workspaces,
             homes=state.homes(name),
+            pass_descriptors=config.pass_descriptors,
         )
         for name, agent in judged.served.items()
     }
@@ -200,110 +209,33 @@ def _find_docker(agent: Agent, ceiling: tuple[str, ...], sockets_dir: str) -> "D
     return complete_grant(agent, sockets_dir)
 
 
-def load_policies(
-    locations: Locations, *, find_directory: Callable[[str], str]
-) -> dict[str, Generation]:
-    """Load the files as `load_setup` does, without a look at anything else on this host.
-
-    Returns each agent's generation, which can judge arguments and operations: it has no programs,
-    homes or reserved directories, and the cluster of a kubeconfig has no host. `find_directory`
-    returns the directory to read for the registered one of an agent. Raises SetupError with all
-    faults of all files.
-    """
-    faults: list[Fault] = []
-    read = _read_files(locations, faults=faults, warnings=[], find_directory=find_directory)
-    config = read.config
-    faults.extend(_find_refused(config, read.agents, has_keys=False))
-    if config is None or faults:
-        raise SetupError(tuple(faults))
-    nothing, programs = Reserved(()), Programs("")
-    return {
-        name: _generate(
-            agent,
-            config,
-            reserved=nothing,
-            programs=programs,
-            docker=agent.profile.docker,
-            workspaces=(),
-            homes="",
-        )
-        for name, agent in read.agents.items()
-    }
-
-
-class _Files(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of the files; `config` is None if config.toml is not valid TOML."""
-
-    config: Config | None
-    shared: Mapping[str, Module]
-    directories: dict[str, str]
-    agents: dict[str, Agent]
-
-
-def _read_files(
-    locations: Locations,
+def _read_agents(
+    directories: Mapping[str, str],
     *,
+    upper: Limits,
+    shared: Mapping[str, Module],
     faults: list[Fault],
     warnings: list[Fault],
-    find_directory: Callable[[str], str] = str,
-) -> _Files:
-    config = load_config(locations.config_file, faults=faults, warnings=warnings)
-    upper = config.limits if config is not None else Limits()
-    shared = load_modules(locations.modules_dir, faults=faults, warnings=warnings)
-    registered = read_registration(locations.agents, faults=faults) if locations.agents else {}
-    directories = {name: find_directory(path) for name, path in registered.items()}
-    agents: dict[str, Agent] = {}
-    for name, directory in directories.items():
-        agent = load_agent(
+) -> dict[str, Agent]:
+    read = {
+        name: load_agent(
             name, directory, upper=upper, shared=shared, faults=faults, warnings=warnings
         )
-        if agent is not None:
-            agents[name] = agent
-    return _Files(config=config, shared=shared, directories=directories, agents=agents)
+        for name, directory in directories.items()
+    }
+    return {name: agent for name, agent in read.items() if agent is not None}
 
 
-def _find_refused(
-    config: Config | None, agents: Mapping[str, Agent], *, has_keys: bool = True
-) -> Iterator[Fault]:
-    """Find what contradicts itself in the agents' files, if config.toml can be read.
-
-    `has_keys` is as for `find_contradictions`.
-    """
+def _find_refused(config: Config | None, agents: Mapping[str, Agent]) -> Iterator[Fault]:
+    """Find what contradicts itself in the agents' files, if config.toml can be read."""
     if config is None:
         return
     for agent in agents.values():
-        yield from named("remotes", find_contradictions(agent, config.ceiling, has_keys=has_keys))
+        yield from named("remotes", find_contradictions(agent, config.ceiling))
         if agent.uses_apis(config.ceiling):
             from airlock_daemon.setup.apis import find_conflicts  # noqa: PLC0415
 
             yield from named("api", find_conflicts(agent, config.ceiling))
-
-
-def _generate(
-    agent: Agent,
-    config: Config,
-    *,
-    reserved: Reserved,
-    programs: Programs,
-    docker: "DockerGrant | None",
-    workspaces: tuple[str, ...],
-    homes: str,
-) -> Generation:
-    return Generation(
-        agent=agent,
-        grant=_grant(config, agent),
-        git_rules=_find_git_rules(agent),
-        limits=agent.profile.limits,
-        hook_limits=config.hook_limits,
-        reserved=reserved,
-        programs=programs,
-        boxes=config.boxes,
-        apis=_find_apis(agent, config.ceiling),
-        docker=docker,
-        workspaces=workspaces,
-        homes=homes,
-        pass_descriptors=config.pass_descriptors,
-    )
 
 
 def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

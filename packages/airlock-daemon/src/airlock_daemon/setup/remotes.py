@@ -9,13 +9,10 @@ from airlock_modules import GIT_REMOTE, GIT_SIGN, Fault, Login, Module
 from airlock_wire import quote
 
 
-def find_contradictions(
-    agent: Agent, ceiling: Sequence[str], *, has_keys: bool = True
-) -> Iterator[Fault]:
+def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find a `[git]` or `[ssh]` that some of git or ssh bypasses.
 
-    Also rules for git without effect, and a GIT_SSH_COMMAND or key that a broker cannot use;
-    `has_keys` says that the key files should be on this host.
+    Also rules for git without effect, and a GIT_SSH_COMMAND or key that a broker cannot use.
     """
     profile, source = agent.profile, agent.profile_file
     granted = agent.list_granted(ceiling)
@@ -42,7 +39,7 @@ def find_contradictions(
             )
     grant = profile.sign
     signs_by = None if grant is None or grant.is_openpgp else grant.key
-    if has_keys and signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
+    if signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
         missing = f"names a key that is not there: {quote(signs_by)}"
         yield Fault(source, "sign.key", missing, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
@@ -52,7 +49,7 @@ def find_contradictions(
 
         try:
             command = SshCommand.read(text)
-            problem = command.find_missing_file(os.path.expanduser("~")) if has_keys else None
+            problem = command.find_missing_file(os.path.expanduser("~"))
             remedy = "put the file there, or name another"
         except ValueError as error:
             problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'

@@ -17,17 +17,8 @@ def check(
     list_names: Annotated[
         bool, typer.Option("--list", help="Only list the names of the checks.")
     ] = False,
-    diff: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--diff",
-            metavar="OLD NEW",
-            help="Compare two policies: directories, or revisions of the repository that the "
-            "configuration is in.",
-        ),
-    ] = None,
 ) -> None:
-    """Check the configuration for mistakes, or compare two policies.
+    """Check the configuration for mistakes.
 
     Reads config.toml, the registration, the agents' directories, all modules and the sockets
     directory, and reports every problem at once: faults, with which `start` refuses to start;
@@ -37,22 +28,7 @@ def check(
     the remedy. Paths are relative to the directory of config.toml. `doctor` checks the host.
 
     Exits with 0 if there are no faults and no findings, else with 1.
-
-    With --diff it compares two policies, for the review of a change. It samples operations from the
-    patterns of both, and from what is just outside of these patterns, and prints those that are
-    decided differently, with the lines that decide them. Then it prints grants and settings that
-    differ, and patterns that differ without an effect on any sample. It runs nothing of a revision.
-    Exits with 0 if nothing differs, 1 if something does, and 2 for a fault.
-
-    \b
-        airlock check --diff HEAD~1 HEAD
-        airlock check --diff HEAD ~/.config/airlock
     """
-    if diff is not None:
-        from airlock_daemon.admin.cli.policy_diff import print_diff  # noqa: PLC0415 - needs trio
-
-        print_diff(application, *diff)
-        return
     if list_names:
         application.print_names(Checked.LOOKED_AT)
         return

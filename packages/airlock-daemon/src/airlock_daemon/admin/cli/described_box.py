@@ -1,4 +1,4 @@
-"""A command's box, as `show`, `test` and `policy diff` describe it."""
+"""A command's box, as `show` and `test` describe it."""
 
 from airlock_daemon.setup.boxes import HOME_CLASS, BoxConfig
 from airlock_modules import Module

@@ -178,17 +178,6 @@ class Table:
                     return operation, not any("R" in each for each in service.hosts)
         return None
 
-    def list_actions(self, prefix: str | None = None) -> Iterator[str]:
-        """Yield the actions of all services, or of those that IAM calls `prefix`."""
-        others = {word: signing for signing, word in _ACTION_PREFIXES.items()}
-        signing = "s3" if prefix == "s3control" else others.get(prefix or "", prefix)
-        for each in sorted(self._services) if prefix is None else (signing or "",):
-            for service in self._find_services(each):
-                for name in service.operations:
-                    action = _name_operation(each, service, name).action
-                    if prefix is None or action.startswith(f"{prefix}:"):
-                        yield action
-
     def _names(
         self, service: _Service, protocol: str, head: Head, path: str, form: Mapping[str, str]
     ) -> set[str]:
