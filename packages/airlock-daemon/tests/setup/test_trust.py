@@ -139,6 +139,41 @@ def test_what_decides_must_be_its_owners_alone(world: World, name: str) -> None:
     assert [str(each) for each in caught.value.faults] == told(place)
 
 
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"])
+@pytest.mark.parametrize("by", ["daemon", "profile"])
+def test_authorities_that_others_write_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, variable: str, *, by: str
+) -> None:
+    """In a workspace, by a link there, or in a directory for everybody; a remedy names each."""
+    loose, own = world.root / "loose", world.root / "own"
+    for folder in (loose, own):
+        folder.mkdir(mode=0o755)
+        (folder / "ca.pem").touch(mode=0o644)
+    loose.chmod(0o777)
+    (world.workspace / "link").symlink_to(own)
+    mounts = f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n'
+
+    def load(folder: Path) -> str:
+        named = folder / "ca.pem" if variable != "SSL_CERT_DIR" else f"/nothing:{folder}"
+        world.write_profile(mounts)
+        if by == "daemon":
+            monkeypatch.setenv(variable, str(named))
+        else:
+            world.write_profile(f'{mounts}[env]\nset = {{ {variable} = "{named}" }}\n')
+        try:
+            world.load()
+        except SetupError as error:
+            return "\n".join(map(str, error.faults))
+        return ""
+
+    assert load(own) == ""
+    assert f"chmod o-w {loose}" in load(loose)
+    assert f"{variable}: " in load(world.workspace / "link")
+    assert "is reached through a workspace; move it out of there" in load(world.workspace / "link")
+    (own / "0.pem").symlink_to(world.workspace / "ca.pem")
+    assert (f'"{own}/0.pem" is reached' in load(own)) == (variable == "SSL_CERT_DIR")
+
+
 def test_what_is_only_kept_is_a_finding(world: World) -> None:
     """Sockets and log decide nothing: the daemon starts, and says what others could do."""
     sockets = world.config / "sockets"

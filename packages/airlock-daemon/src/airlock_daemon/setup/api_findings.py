@@ -10,7 +10,8 @@ from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.trusted_command import find_command_problem, find_file_problem
+from airlock_daemon.setup.trust import find_file_problem
+from airlock_daemon.setup.trusted_command import find_command_problem
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client

@@ -26,11 +26,8 @@ from airlock_daemon.setup.apis import find_granted
 from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.stored import NO_JSON, BadCredential
-from airlock_daemon.setup.trusted_command import (
-    find_command_problem,
-    find_file_problem,
-    find_program_problem,
-)
+from airlock_daemon.setup.trust import find_file_problem
+from airlock_daemon.setup.trusted_command import find_command_problem, find_program_problem
 from airlock_modules import Fault
 
 if TYPE_CHECKING:

@@ -6,17 +6,22 @@ writable for nobody else.
 """
 
 import grp
+import itertools
 import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.path_text import is_within
 from airlock_modules import Fault
+from airlock_wire import quote
 
 # SYS_GID_MAX of login.defs(5).
 _SYSTEM_GROUPS = 999
+
+_AUTHORITIES = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "SSL_CERT_DIR", "GIT_SSL_CAPATH")
+"""Variables that name authorities of TLS: two files, and two lists of directories."""
 
 # As many symlinks as the kernel follows (path_resolution(7)).
 _LINKS = 40
@@ -60,6 +65,31 @@ def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:
             if fault is not None and fault.source not in told:
                 told.add(fault.source)
                 yield fault
+
+
+def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
+    """Return why an absolute `path` is not trusted, and a remedy; None if it is."""
+    if leads_through(path, workspaces):
+        return f"{quote(path)} is reached through a workspace", "move it out of there"
+    for fault in find_untrusted([path]):
+        return f"{quote(fault.source)} {fault.problem}", fault.remedy
+    return None
+
+
+def find_loose_authorities(
+    variables: Mapping[str, str], workspaces: Sequence[str]
+) -> Iterator[Fault]:
+    """Find what `variables` name of authorities that somebody else could write.
+
+    Who can, vouches for any server to the daemon, which sends it credentials.
+    """
+    for name in _AUTHORITIES:
+        value = variables.get(name, "")
+        for text in [value] if name in _AUTHORITIES[:2] else value.split(os.pathsep):
+            files = _list_folder(os.path.abspath(os.path.expanduser(text))) if text else ()
+            problems = (find_file_problem(each, workspaces) for each in files)
+            for problem in itertools.islice(filter(None, problems), 1):
+                yield Fault(name, "", *problem)
 
 
 def leads_through(path: str, written: Sequence[str]) -> bool:

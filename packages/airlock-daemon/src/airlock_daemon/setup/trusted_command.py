@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from airlock_daemon.setup.trust import find_untrusted, leads_through
+from airlock_daemon.setup.trust import find_file_problem, find_untrusted, leads_through
 from airlock_wire import quote
 
 # As many nested interpreters as the kernel follows, and the bytes that it reads of a first line.
@@ -16,15 +16,6 @@ _FIRST_LINE = 256
 # Ends where a shell's word or an entry of a path list ends; may begin with a shell's expansion.
 _PATHS = re.compile(r"(?:~[\w.-]*|\$\{?\w+\}?)?/[^\s:;,='\"<>|&()]*")
 _VARIABLE = re.compile(r"\$\{?\w+\}?")
-
-
-def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
-    """Return why an absolute `path` is not trusted, and a remedy; None if it is."""
-    if leads_through(path, workspaces):
-        return f"{quote(path)} is reached through a workspace", "move it out of there"
-    for fault in find_untrusted([path]):
-        return f"{quote(fault.source)} {fault.problem}", fault.remedy
-    return None
 
 
 def find_program_problem(program: str, workspaces: Sequence[str]) -> tuple[str, str] | None:

@@ -219,7 +219,7 @@ async def test_a_file_that_somebody_else_chooses_is_not_read(host: Host) -> None
     through = world.root / "through"
     through.symlink_to(inside)
     for path in (inside, through):
-        assert "leads through a workspace" in await host.fail(api("file", str(path)))
+        assert "reached through a workspace" in await host.fail(api("file", str(path)))
     Secrets(host.state).store(Stored("svc"), CANARY)
     stored = host.state.path("stored/svc")
     assert "is not read: it lies in " in await host.fail(api("file", stored))

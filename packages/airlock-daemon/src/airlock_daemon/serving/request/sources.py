@@ -29,7 +29,7 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import BadCredential, Secrets, read_credential
-from airlock_daemon.setup.trust import find_untrusted, leads_through
+from airlock_daemon.setup.trust import find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_words_problem
 from airlock_wire import quote
 
@@ -341,13 +341,12 @@ class Sources:
     def _read_file(self, generation: Generation, named: str, advice: str) -> bytes:
         """Read a file that only the daemon's user can write. Raises Failed."""
         path = expand_home(named, self._shared.environment.get("HOME", "/"))
-        if leads_through(path, generation.workspaces):
-            raise Failed(f"the way to {quote(named)} leads through a workspace", hint=advice)
         conflict = generation.reserved.private.conflict(os.path.realpath(path))
         if conflict is not None:
             raise Failed(f"{quote(named)} is not read: {conflict}", hint=advice)
-        for fault in find_untrusted([path]):
-            raise Failed(f"{quote(fault.source)} {fault.problem}", hint=advice)
+        untrusted = find_file_problem(path, generation.workspaces)
+        if untrusted is not None:
+            raise Failed(untrusted[0], hint=advice)
         try:
             content = read_bounded(path, most=Secrets.LONGEST)
         except OSError as error:
