@@ -142,7 +142,7 @@ def test_an_own_container_is_inspected_without_paths_of_the_host() -> None:
             "Name": "/airlock-a-0-web",
             "LogPath": "/var/lib/docker/x",
             "GraphDriver": {"Data": {"MergedDir": "/var/lib/docker/y"}},
-            "State": {"Running": True},
+            "State": {"Running": True, "Error": "exec /home/u/work/x: not found"},
             "Config": {"Env": ["A=1"], "Labels": _LABELS, "Image": "sha256:1"},
             "HostConfig": {"Mounts": [{"Source": "/home/u/work"}], "AutoRemove": True},
             "Mounts": _OWN["Mounts"],
@@ -155,6 +155,7 @@ def test_an_own_container_is_inspected_without_paths_of_the_host() -> None:
     assert "airlock" not in str(shown)
     config = _inner(shown, "Config")
     assert (config["Env"], config["Image"]) == (["A=1"], "alpine")
+    assert _inner(shown, "State")["Running"]
 
 
 def test_the_engine_tells_little_of_the_host() -> None:

@@ -181,12 +181,15 @@ def _inspect_container(answer: Any, view: View) -> Json:
             "NetworkSettings": {"Networks": {}, "Ports": {}},
         }
     settings = _networks(answer.get("NetworkSettings"), view)
+    state = dict(answer.get("State") or {})
+    if state.get("Error"):
+        # The runtime's words, with paths of the host.
+        state["Error"] = "the answer to its start said why"
     host = _name_mode(answer.get("HostConfig") or {}, settings)
     host |= {"Binds": None, "ContainerIDFile": ""}
     if bindings := list_bindings(read_ports(labels)):
         host["PortBindings"] = bindings
-        is_running = (answer.get("State") or {}).get("Running")
-        shown = bindings if is_running else {}
+        shown = bindings if state.get("Running") else {}
         settings = {**settings, "Ports": {**(settings.get("Ports") or {}), **shown}}
     image = labels.get(IMAGE_LABEL) or config.get("Image")
     first, *words = hide_words([str(answer.get("Path", "")), *(answer.get("Args") or ())]) or [""]
@@ -195,6 +198,7 @@ def _inspect_container(answer: Any, view: View) -> Json:
     return {
         **{key: value for key, value in answer.items() if key not in _HOST_ONLY},
         "Name": view.ownership.inner(str(name)),
+        "State": state,
         "Path": first,
         "Args": words,
         "Config": {**config, **own},
