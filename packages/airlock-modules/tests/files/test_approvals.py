@@ -153,14 +153,20 @@ def test_a_repository_is_written_as_in_git(place: str) -> None:
         ("git push * *main", "git push * refs/heads/*main"),
         ("git fetch h.example/a refs/heads/x", "git fetch h.example/a"),
         ("git clone h.example/a.git", "git fetch h.example/a"),
+        ("git push ** main", "git push ** refs/heads/main"),
+        ("git push h.example/a ** v1", "git push h.example/a ** refs/heads/v1"),
+        ("git fetch ** main", "git fetch"),
+        ("ssh ssh://me@prod:2222/", "ssh me@prod:2222"),
+        ("ssh prod/path reboot", "ssh prod reboot"),
+        ("ssh prod systemctl restart app", 'ssh prod "systemctl restart app"'),
     ],
 )
-def test_a_pattern_of_git_that_matches_nothing_is_a_fault(pattern: str, right: str) -> None:
+def test_a_pattern_that_matches_nothing_is_a_fault(pattern: str, right: str) -> None:
     """Its remedy is the spelling that does."""
     rules, faults = read(f"require = ['{pattern}']")
     assert rules is None
     assert len(faults) == 1
-    assert "would match nothing that git does" in faults[0]
+    assert f"would match nothing that {pattern[:3]} does" in faults[0]
     assert f"write it like {quote(right, limit=None)}: " in faults[0]
     assert rules_of(right).require
 
@@ -176,14 +182,21 @@ def test_a_pattern_of_git_that_matches_nothing_is_a_fault(pattern: str, right: s
             "git push * */heads/x",
             "git push **",
         ),
-        *("git push ** main", "git ** refs/heads/x", "git push * **main", "git push h:22/a"),
+        *(
+            "git push ** h/a",
+            "git push ** a*",
+            "git ** refs/heads/x",
+            "git push * **main",
+            "git push h:22/a",
+        ),
         *("git push * REFS/heads/main", "git lfs", "git lfs upload * 0123 9", "git push h:/a"),
         *('git push "[2001:db8::1]/a" refs/**', 'git push "[::1]:22/a"', "git POST /x main", "* x"),
-        *("git fetch ** h/a", "** main"),
+        *("git fetch ** h/a", "** main", "git ** main", "git push ** **main", "git push ** /x"),
+        *("ssh", "ssh * reboot", "ssh ** a b", "ssh prod -s sftp", "ssh prod * a", "ssh prod/**"),
     ],
 )
-def test_other_patterns_of_git_are_taken(pattern: str) -> None:
-    """They match what somebody may do, or are not git's."""
+def test_other_patterns_are_taken(pattern: str) -> None:
+    """They match what somebody may do, or are of neither git nor ssh."""
     assert rules_of(pattern).require
 
 

@@ -40,6 +40,9 @@ _PLACE = re.compile(
 _SHORT = re.compile(r"^((?:[^@/]*@)?(?:\[[^\]/]*\]|[^@:/\[]+)):(?![0-9*]*(?:/|$))/*")
 _PASSWORD = re.compile(r"^([^@/:]*):[^@/]*@")
 
+_PARTS = re.compile(r"/|\*\*|\.\.")
+_IDS = re.compile(r"[0-9a-f.]*\*[0-9a-f.*]*")
+
 # Commands of git that are fetches to its remote.
 _FETCHING = ("clone", "pull", "ls-remote")
 
@@ -173,16 +176,15 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
     # It matches what begins with it, so stars at its end say nothing more.
     while len(words) > 1 and words[-1] in ("*", "**"):
         words.pop()
-    if words[0].lower() == "git":
-        words, right = _read_git(words)
+    tool = words[0].lower()
+    if tool in _SPELLINGS:
+        read, how = _SPELLINGS[tool]
+        words, right = read(words)
         if words != right:
             shown = [quote(each, limit=None) if {*" ["} & {*each} else each for each in right]
-            table.fault(
-                "require",
-                f"{quote(text, limit=80)} would match nothing that git does",
-                f"write it like {quote(' '.join(shown), limit=None)}: a repository as HOST/PATH, "
-                "and of a push the whole name of a ref",
-            )
+            problem = f"{quote(text, limit=80)} would match nothing that {tool} does"
+            remedy = f"write it like {quote(' '.join(shown), limit=None)}: {how}"
+            table.fault("require", problem, remedy)
             return None
     runs: list[list[_Word]] = [[]]
     for word in words:
@@ -217,7 +219,35 @@ def _read_git(words: list[str]) -> tuple[list[str], list[str]]:
         right = right[:3]
     elif verb != "fetch" and not is_lfs and len(known) > 3 and known[3] != "*":
         right[3] = _spell_ref(known[3])
+    behind = [at for at in range(len(known), len(words)) if not _may_be_any(words[at])]
+    if verb == "fetch" and behind:
+        right = right[: len(known)]
+    elif verb == "push":
+        right = [_spell_ref(each) if at in behind else each for at, each in enumerate(right)]
     return words, right
+
+
+def _may_be_any(word: str) -> bool:
+    """Whether it may match a repository, a ref or both ids of a push, which all have these."""
+    return any(
+        {"/", "**", ".."} & {*_PARTS.findall(each)} or _IDS.fullmatch(each) for each in fold(word)
+    )
+
+
+def _read_ssh(words: list[str]) -> tuple[list[str], list[str]]:
+    """As `_read_git`, for a session: its host, `-s` before a subsystem, and its command's word."""
+    right = [*words]
+    if len(words) > 1 and "/" in words[1].removesuffix("/**"):
+        right[1] = _PASSWORD.sub(r"\1@", words[1].rpartition("://")[2]).partition("/")[0] or "*"
+    if len(words) > 3 and words[1] != "**" and "*" not in words[2] and words[2] != "-s":
+        right[2:] = [" ".join(words[2:])]
+    return words, right
+
+
+_SPELLINGS = {
+    "git": (_read_git, "a repository as HOST/PATH, and of a push the whole name of a ref"),
+    "ssh": (_read_ssh, "[USER@]HOST[:PORT], and the whole command as one word"),
+}
 
 
 def _trim(repository: str) -> str:
