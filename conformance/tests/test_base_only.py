@@ -25,6 +25,7 @@ JUDGED = ("git", "ssh")
 IGNORED = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
 
 
+@pytest.mark.nightly
 def test_one_that_keeps_to_the_base_passes(tmp_path: Path) -> None:
     """All that is judged passes in one run, whatever signals the suite was started without."""
     report = tmp_path / "report.json"
@@ -62,6 +63,7 @@ def test_a_module_that_is_not_there_denies_nothing(tmp_path: Path) -> None:
     assert "2  policy: what must be denied is an unknown command" in done.stdout
 
 
+@pytest.mark.nightly
 def test_the_vectors_are_judged_of_a_daemon_that_refuses_what_it_does_not_know(
     tmp_path: Path,
 ) -> None:

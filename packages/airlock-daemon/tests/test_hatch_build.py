@@ -49,6 +49,7 @@ def extract_launcher(wheel: Path, destination: Path) -> Path:
     return path
 
 
+@pytest.mark.nightly
 def test_a_wheel_for_this_machine_holds_the_launcher(folder: Path, tmp_path: Path) -> None:
     """It is executable, and byte for byte equal to one built in another folder."""
     wheel = build_wheel(folder, target="")
@@ -59,6 +60,7 @@ def test_a_wheel_for_this_machine_holds_the_launcher(folder: Path, tmp_path: Pat
     assert launcher.read_bytes() == Path(launcher_path()).read_bytes()
 
 
+@pytest.mark.nightly
 def test_a_program_is_compiled_anew_only_where_something_changed(
     folder: Path, tmp_path: Path
 ) -> None:

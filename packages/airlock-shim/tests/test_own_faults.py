@@ -52,6 +52,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -283,6 +283,7 @@ print(json.dumps([call("seccomp", 1, 0, ctypes.byref(program)), call("ptrace", 0
     assert "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n" in status
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(300)  # it compiles for the other processor
 @pytest.mark.skipif(not QEMU, reason="needs qemu-user")
 @on_x86_64
