@@ -148,7 +148,7 @@ def mac_wheels(fresh_hosts: FreshHosts, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-@each_shell
+@pytest.mark.parametrize("shell", ["dash"])
 def test_a_mac_gets_it_without_what_is_of_linux_alone(
     shell: str, fresh_hosts: FreshHosts, mac_wheels: Path
 ) -> None:

@@ -6,13 +6,6 @@ from e2e.world.images import Images
 from e2e.world.scene import UNMAPPED, Scene, Stage
 
 
-def test_push_from_the_containers_own_mount(user_stage: Stage, images: Images) -> None:
-    """The daemon learns from the container's init process which directory is mounted there."""
-    scene = user_stage.scene(profile=UNMAPPED)
-    scene.setup(images.shim).run("git", "push", "origin", "main").succeeded()
-    assert scene.project.repository.commit("main") == scene.project.head()
-
-
 def test_a_directory_below_the_mount(user_stage: Stage, images: Images) -> None:
     """A command runs in the very directory in which the client stands."""
     scene = user_stage.scene(profile=UNMAPPED)

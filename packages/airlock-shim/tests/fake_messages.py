@@ -1,6 +1,5 @@
 """A daemon's messages, as it sends them."""
 
-import base64
 import json
 
 RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}}\n'
@@ -15,13 +14,6 @@ def start_message(*features: str, credit: int | None = None) -> bytes:
 def output(data: str, stream: str = "stdout") -> bytes:
     """An output notification as the daemon sends it."""
     params = {"stream": stream, "data": data}
-    return encode({"jsonrpc": "2.0", "method": "output", "params": params})
-
-
-def encoded_output(data: bytes, stream: str = "stdout") -> bytes:
-    """The same for any bytes, with the feature base64."""
-    text = base64.b64encode(data).decode()
-    params = {"stream": stream, "encoding": "base64", "data": text}
     return encode({"jsonrpc": "2.0", "method": "output", "params": params})
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,6 @@ from fake_tools import PATIENCE_S
 
 SIGN = ("-Y", "sign", "-n", "git", "-f", "/nowhere/key.pub")
 SIGNATURE = "-----BEGIN SSH SIGNATURE-----\nx\n-----END SSH SIGNATURE-----\n"
-
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git on PATH")
 
 
 def call(
@@ -148,39 +145,3 @@ def test_a_buffer_that_cannot_be_opened_is_told(daemon: FakeDaemon, folder: Path
         _, err = shim.communicate(timeout=PATIENCE_S)
     assert shim.returncode == 125
     assert b", where git has what is to be signed: " in err
-
-
-@needs_git
-def test_git_commits_what_was_signed(daemon: FakeDaemon, folder: Path) -> None:
-    """git asks for the key, then for the signature, and puts it into the commit."""
-    link = str(daemon.link("git-sign"))
-    settings = {
-        "gpg.format": "ssh",
-        "gpg.ssh.program": link,
-        "gpg.ssh.defaultKeyCommand": link,
-        "user.name": "a",
-        "user.email": "a@acme.com",
-    }
-    options = [word for pair in settings.items() for word in ("-c", "=".join(pair))]
-    work = str(folder / "work")
-    variables = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    variables["AIRLOCK_SOCKET"] = str(daemon.path)
-    subprocess.run(["git", "init", "-q", work], env=variables, check=True)
-    argv = ["git", "-C", work, *options, "commit", "-q", "--allow-empty", "-S", "-m", "subject"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, env=variables, stdout=pipe, stderr=pipe) as git:
-        for word, said in (("ssh-key", "key::ssh-ed25519 AAAA\n"), ("ssh", SIGNATURE)):
-            conversation = daemon.accept()
-            params = json.loads(conversation.read_request())["params"]
-            assert params["args"] == [word]
-            conversation.send(output(said) + RESULT)
-            conversation.close()
-        _, err = git.communicate(timeout=PATIENCE_S)
-    assert (git.returncode, err) == (0, b"")
-    shown = subprocess.run(
-        ["git", "-C", work, "cat-file", "commit", "HEAD"],
-        env=variables,
-        capture_output=True,
-        check=True,
-    )
-    assert b"\ngpgsig -----BEGIN SSH SIGNATURE-----\n" in shown.stdout

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -119,15 +118,6 @@ def test_without_a_terminal_nothing_is_changed_unless_told_so(home: Path) -> Non
     assert files(home) == before
 
 
-@pytest.mark.parametrize("keys", ["n\n", "\n", "yesterday\n", "\x04", "\x03"])
-def test_only_a_yes_is_one(home: Path, keys: str) -> None:
-    """Not an empty line, the end of the input, or Ctrl-C; nothing is left of the question."""
-    status, shown = answer(keys, "agent", "add", "my")
-    assert status == 1
-    assert "airlock: nothing was changed\r\n" in shown
-    assert files(home) == {}
-
-
 def test_a_person_at_a_terminal_is_asked(home: Path) -> None:
     """After all of it was shown."""
     status, shown = answer("y\n", "agent", "add", "my", "--command", "ssh")
@@ -179,15 +169,6 @@ def test_faults_undo_everything_and_are_told(world: World) -> None:
     assert files(world.root) == before
 
 
-def test_what_is_merely_odd_is_told_and_stays(world: World) -> None:
-    """As `start` would only warn of it."""
-    world.write_shared_module("odd", "/no/such/shell")
-    said = add(world, "--command", "odd").stdout
-    assert "finding: " in said
-    assert "/no/such/shell" in said
-    assert "new" in (row.split("\t")[0] for row in run(world, "agent", "list").stdout.splitlines())
-
-
 def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> None:
     """In full, wherever it is typed later."""
     (world.root / "s o").mkdir()
@@ -224,16 +205,6 @@ def test_one_form_is_printed_and_the_last_line_is_what_to_type(home: Path, form:
         again = airlock_daemon("agent", "add", "my", "--print", form)
         assert again.stdout == said.stdout[begin:]
         assert files(home) == before
-
-
-def test_nothing_is_said_of_other_agents(world: World) -> None:
-    """Neither what is odd in their files nor what they are granted."""
-    world.write_module("Git", "git")
-    said = add(world, "--command", "git").stdout
-    assert "nothing uses it" in run(world, "check", status=1).stdout
-    assert "nothing uses it" not in said
-    assert str(world.agent) not in said
-    assert said.count("git and its hooks run on this host") == 1
 
 
 def test_an_agent_is_registered_though_nobody_reads_what_is_shown(home: Path) -> None:
@@ -297,16 +268,6 @@ def test_a_daemon_of_other_agents_is_to_be_started_anew(world: World) -> None:
         assert f"--agents {world.agents_file}\n" in said
 
 
-def test_what_keeps_a_directory_is_named(world: World) -> None:
-    """An agent of a person's own is only taken out of the registration."""
-    done = run(world, "agent", "remove", "my", "--yes")
-    assert f"keep {world.agent}/airlock.toml\n" in done.stdout
-    assert done.stdout.endswith("agent my is not registered any more\n")
-    assert (world.agent / "airlock.toml").exists()
-    assert run(world, "agent", "list").stdout == ""
-    run(world, "agent", "remove", "my", "--yes", status=1)
-
-
 def test_what_stays_at_an_engine_is_told_without_the_grant(world: World) -> None:
     """Nobody knows which engine it is, and the record of its images goes."""
     record = world.config / "state" / "docker" / "my.images"
@@ -315,14 +276,6 @@ def test_what_stays_at_an_engine_is_told_without_the_grant(world: World) -> None
     said = run(world, "agent", "remove", "my", "--yes").stderr
     assert "what agent my has made at a docker engine stays" in said
     assert "docker ps -a --filter label=airlock.agent=my" in said
-
-
-def test_without_a_registration_there_is_nothing_to_remove(home: Path) -> None:
-    """The line says how one is named."""
-    said = airlock_daemon("agent", "remove", "my", "--yes", status=1).stderr
-    assert said == (
-        "airlock: there is no registration file\nairlock: hint: name one with --agents\n"
-    )
 
 
 def test_agents_that_are_added_at_once_are_all_there(home: Path) -> None:
@@ -337,11 +290,3 @@ def test_agents_that_are_added_at_once_are_all_there(home: Path) -> None:
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     rows = [row.split("\t") for row in airlock_daemon("agent", "list").stdout.splitlines()]
     assert sorted((row[0], row[1]) for row in rows) == list(zip(names, commands, strict=True))
-
-
-def test_the_line_that_starts_can_be_typed_where_the_program_is_not_on_path(home: Path) -> None:
-    """As in an environment that nobody has activated."""
-    report = json.loads(airlock_daemon("agent", "add", "my", "--yes", "--json").stdout)
-    words = report["start"]
-    assert shlex.split(shlex.join(words)) == words
-    assert words[0] == "airlock" or os.path.isabs(words[0])

@@ -129,35 +129,6 @@ def operations(site: Site) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_objects_go_there_and_come_back(site: Site, lfs: LfsService, *, streamed: bool) -> None:
-    """The account is for the API, its token for the objects; the agent sees neither."""
-    # The client that streams has no more than its first credit.
-    content = CONTENT[:2000] if streamed else CONTENT
-    oid = hashlib.sha256(content).hexdigest()
-    with site.running():
-        with asking(site, "upload", "remote", site.url, streamed=streamed) as agent:
-            assert agent.upload(content) == ("done", b"")
-            assert agent.upload(content) == ("done", b"")
-            assert agent.upload(b"") == ("done", b"")
-        with asking(site, "download", "remote", site.url, streamed=streamed) as agent:
-            assert agent.download(oid, len(content)) == ("done", content)
-            heard = agent.download("0" * 64, 9)
-            assert heard[0] == "error"
-            assert b"no such object" in heard[1]
-            assert agent.download(oid, len(content)) == ("done", content)
-        place = site.url.removeprefix("https://").removesuffix(".git")
-        assert operations(site)[-3:] == [
-            ("allowed", f"git lfs download {place} {oid} {len(content)}"),
-            ("failed", f"git lfs download {place} {'0' * 64} 9"),
-            ("allowed", f"git lfs download {place} {oid} {len(content)}"),
-        ]
-    assert lfs.verified == [oid, hashlib.sha256().hexdigest()]
-    assert (lfs.folder / oid).read_bytes() == content
-    shown = {authorization for _, authorization in site.server.requests}
-    assert shown == {None, site.authorization, f"RemoteAuth {OBJECT_TOKEN}"}
-
-
 def test_an_upload_is_part_of_a_push(site: Site, lfs: LfsService) -> None:
     """Who may fetch alone may download; a rule against pushing is one against uploading."""
     place = site.server.url.removeprefix("https://")

@@ -129,27 +129,6 @@ def signing(tmp_path: Path) -> Signing:
     return Signing(tmp_path)
 
 
-def test_a_container_s_commits_and_tags_are_verified(signing: Signing) -> None:
-    """As git makes them: a commit, a rebase of several, and a tag; each has a record."""
-    signing.make_client()
-    with signing.running() as daemon:
-        for text in ("one", "two", "three"):
-            made = signing.git("commit", "-q", "--allow-empty", "-m", text)
-            assert made.returncode == 0, made.stderr
-        again = signing.git("rebase", "-q", "--force-rebase", "HEAD~2")
-        assert again.returncode == 0, again.stderr
-        assert signing.git("tag", "-s", "-m", "release", "v1").returncode == 0
-        operations = [each["detail"]["operation"] for each in daemon.records("broker")]
-    for each in ("HEAD", "HEAD~1", "HEAD~2"):
-        verified = signing.git("verify-commit", each)
-        assert verified.returncode == 0, verified.stderr
-    assert signing.git("verify-tag", "v1").returncode == 0
-    head = signing.git("rev-parse", "--short=7", "HEAD").stdout.strip()
-    assert [line.split()[2] for line in operations] == ["commit"] * 5 + ["tag"]
-    assert operations[0].endswith(" one")
-    assert operations[-1] == f"sign git tag {head} v1"
-
-
 @pytest.mark.parametrize("streamed", [False, True])
 def test_bytes_are_signed_in_messages_and_by_passed_pipes(
     signing: Signing, *, streamed: bool

@@ -29,40 +29,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
             yield site
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_branch_goes_there_and_back(site: Site, *, streamed: bool) -> None:
-    """Push, list, fetch and clone, on passed pipes and in messages; the log has what was asked."""
-    site.streamed = streamed
-    pushed = site.git("push", "origin", "HEAD:refs/heads/agent/x")
-    assert pushed.returncode == 0, pushed.stderr
-    assert "[new branch]      HEAD -> agent/x" in pushed.stderr
-    cloned = site.git("clone", "--quiet", "-b", "agent/x", site.url, "copy")
-    assert (cloned.returncode, cloned.stderr) == (0, "")
-    site.git("update-ref", "-d", "refs/remotes/origin/agent/x")
-    fetched = site.git("fetch", "origin")
-    assert (fetched.returncode, "agent/x    -> origin/agent/x" in fetched.stderr) == (0, True)
-    again = site.git("push", "origin", "HEAD:agent/x")
-    assert (again.returncode, again.stderr) == (0, "Everything up-to-date\n")
-    push, *fetches = site.daemon.records("broker")
-    head = site.git("rev-parse", "HEAD").stdout.strip()
-    assert push["outcome"] == "allowed"
-    assert push["detail"].pop("bytes") > 100
-    place = site.url.removesuffix(".git").partition("://")[2]
-    moved = f"refs/heads/agent/x 0000000..{head[:7]}"
-    assert push["detail"] == {
-        "operation": f"git push {place} {moved}",
-        "destination": site.url.removesuffix(".git"),
-        "service": "git-receive-pack",
-        "refs": [{"ref": "refs/heads/agent/x", "old": "0" * 40, "new": head}],
-    }
-    assert [fetch["detail"]["service"] for fetch in fetches[:-1]] == ["git-upload-pack"] * 2
-    assert fetches[0]["detail"]["received"] > 100
-    told = {(each["outcome"], each["sandbox"]) for each in site.daemon.records()}
-    assert told == {("allowed", "broker")}
-    assert ACCOUNT[1] not in site.world.log.read_text()
-    assert {asked for _, asked in site.server.requests if asked} == {site.authorization}
-
-
 def read_lines(file: Path) -> list[str]:
     return file.read_text().splitlines()
 

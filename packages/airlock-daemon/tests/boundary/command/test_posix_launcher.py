@@ -89,38 +89,6 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(") ")[2][0] != "Z"
 
 
-async def test_a_tool_gets_its_arguments_directory_variables_and_limits(
-    starter: Starter, tmp_path: Path
-) -> None:
-    """And no descriptor but three, no blocked and no ignored signal."""
-    tool = await starter.start(
-        "/bin/sh",
-        "-c",
-        "pwd; echo $A $1; ulimit -n; ls /proc/self/fd | wc -l; grep -c 0000000000000000 <<E\n"
-        "$(grep -E 'Sig(Blk|Ign)' /proc/self/status)\nE\nexit 3",
-        "sh",
-        "word",
-        environment={"PATH": os.defpath, "A": "b\udcff"},
-    )
-    assert await finish_with_text(tool) == (
-        Ended(3, None),
-        f"{tmp_path}\nb\udcff word\n{NOFILE}\n4\n2\n",
-    )
-
-
-async def finish_with_text(tool: Tool) -> tuple[Ended | AirlockError, str]:
-    said = await report(tool)
-    text = os.read(tool.output, 65536).decode("utf-8", "surrogateescape")
-    await finish_rest(tool)
-    return said, text
-
-
-async def finish_rest(tool: Tool) -> None:
-    await tool.launch.wait_gone()
-    tool.launch.close()
-    os.close(tool.output)
-
-
 async def test_long_arguments_arrive_and_too_long_ones_are_named(starter: Starter) -> None:
     """As the kernel has it, and not a message's size."""
     assert await finish(await starter.start("/bin/true", "x" * 100_000)) == Ended(0, None)
@@ -129,41 +97,11 @@ async def test_long_arguments_arrive_and_too_long_ones_are_named(starter: Starte
     assert "longer than the kernel allows" in said.message
 
 
-async def test_a_program_that_cannot_be_executed_is_named(starter: Starter) -> None:
-    """By the reason that the kernel gives."""
-    said = await finish(await starter.start("/nonexistent"))
-    assert isinstance(said, Failed)
-    assert said.message == "the command cannot be executed: No such file or directory"
-
-
 async def test_a_signal_that_is_sent_at_once_reaches_the_tool(starter: Starter) -> None:
     """Not before it is the leader of its group."""
     tool = await starter.start("/bin/sleep", "60")
     tool.launch.signal(signal.SIGTERM)
     assert await finish(tool) == Ended(143, "SIGTERM")
-
-
-# Ends once its child is in a group of its own, and ignores SIGHUP.
-LEAVING = """
-import os, signal, time
-reading, writing = os.pipe()
-if os.fork():
-    os.read(reading, 1)
-    os._exit(0)
-os.setpgid(0, 0)
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-print(os.getpid(), flush=True)
-os.write(writing, b"x")
-time.sleep(60)
-"""
-
-
-async def test_what_a_tool_leaves_behind_ends(starter: Starter) -> None:
-    """Also in a process group of its own, and if it ignores SIGHUP."""
-    tool = await starter.start(sys.executable, "-c", LEAVING)
-    left = int(await read_line(tool))
-    assert await finish(tool) == Ended(0, None)
-    assert not is_alive(left)
 
 
 # Each of its processes is gone before it could be found. The last of them ends by itself.
@@ -188,24 +126,6 @@ async def test_processes_that_are_always_gone_end(starter: Starter) -> None:
     os.close(tool.output)
 
 
-async def test_a_client_that_is_gone_ends_its_command(starter: Starter) -> None:
-    """Its control socket is closed."""
-    tool = await starter.shell("sleep 60 & echo $!; wait")
-    left = int(await read_line(tool))
-    tool.launch.close()
-    while is_alive(left):
-        await trio.lowlevel.checkpoint()
-    os.close(tool.output)
-
-
-async def test_a_stopped_tool_ends(starter: Starter) -> None:
-    """By SIGHUP and SIGCONT, without waiting for SIGKILL."""
-    tool = await starter.shell("echo ready; kill -STOP $$")
-    assert await read_line(tool) == "ready\n"
-    tool.launch.end()
-    assert await finish(tool) == Ended(129, "SIGHUP")
-
-
 async def test_a_killed_launcher_is_started_again(starter: Starter) -> None:
     """Its commands are reported as lost, and the daemon ends all of their processes."""
     tool = await starter.shell("sleep 60 & echo $PPID $$ $!; trap '' HUP; wait")
@@ -214,19 +134,6 @@ async def test_a_killed_launcher_is_started_again(starter: Starter) -> None:
     assert isinstance(await finish(tool), Failed)
     assert not any(map(is_alive, lost))
     assert await finish(await starter.start("/bin/true")) == Ended(0, None)
-
-
-async def test_many_commands_run_at_once(starter: Starter) -> None:
-    """None is lost."""
-    ends: list[Ended | AirlockError] = []
-
-    async def run() -> None:
-        ends.append(await finish(await starter.start("/bin/true")))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(50):
-            nursery.start_soon(run)
-    assert ends == [Ended(0, None)] * 50
 
 
 async def test_what_needs_a_box_is_refused_by_name(starter: Starter) -> None:

@@ -382,26 +382,6 @@ async def test_a_slow_client_holds_up_no_other() -> None:
         assert await container.read(StreamData) == StreamData(quick, b"little")
 
 
-async def test_fifty_at_once_are_served() -> None:
-    """Each has its own answer, and nothing is left of them."""
-    async with open_bridge() as container:
-        numbers = [await container.open() for _ in range(50)]
-        for number in numbers:
-            data = container.end.send_data(number, b"%d" % number)
-            await container.send(data + container.end.send_end(number))
-        said: dict[int, bytes] = {}
-        closed = 0
-        while closed < len(numbers):
-            event = await container.read(object)
-            if isinstance(event, StreamData):
-                said[event.stream] = event.data
-            elif isinstance(event, StreamClosed):
-                closed += 1
-                await container.send(container.end.send_close(event.stream))
-        assert said == {number: b"%d" % number for number in numbers}
-        assert container.end.streams == 0
-
-
 async def test_a_socket_that_is_given_up_takes_no_more_connections() -> None:
     """One that was on its way is closed; others go on."""
     async with open_bridge() as container:

@@ -4,7 +4,6 @@ It runs the shim of the containers on this host, in a folder that stands for the
 """
 
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -130,25 +129,6 @@ async def running(container: BridgeContainer) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def test_containers_reach_the_daemon_and_a_killed_bridge_comes_back(engine: Engine) -> None:
-    """In the same volume, of one random name, in containers of different names."""
-    container = engine.make()
-    container.offer(("airlock.sock",))
-    async with running(container):
-        assert await engine.ask(b"one") == b"airlock.sock: one"
-        os.kill(engine.started[0], signal.SIGKILL)
-        await until(lambda: len(engine.started) == 2)
-        assert await engine.ask(b"two") == b"airlock.sock: two"
-    first, second = (line.split() for line in engine.asked("run"))
-    volume = engine.volumes.find("my")
-    assert volume is not None
-    mount = f"--mount=type=volume,source={volume.name},target=/run/airlock"
-    assert mount in first
-    assert mount in second
-    names = {word for words in (first, second) for word in words if word.startswith("--name=")}
-    assert len(names) == 2
-
-
 async def test_another_daemon_takes_up_the_volume_of_the_one_before(engine: Engine) -> None:
     """Whose container it removes by its label, should it be left."""
     for word in (b"before", b"after"):
@@ -181,23 +161,6 @@ async def test_the_walls_of_the_container_are_asked_for(engine: Engine) -> None:
         assert word in words
     assert "--publish" not in words
     assert not [word for word in words if word.startswith("type=bind")]
-
-
-async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> None:
-    """When they change, and when they go."""
-    (engine.agent / "ca.pem").write_text("first")
-    container = engine.make()
-    container.offer(("airlock.sock",), files=("ca.pem",))
-    path = engine.volume / "ca.pem"
-    async with running(container):
-        for text in ("first", "second"):
-            (engine.agent / "ca.pem").write_text(text)
-            container.renew()
-            while not path.exists() or path.read_text() != text:  # noqa: ASYNC110 - it tells nobody
-                await trio.sleep(0.01)
-        (engine.agent / "ca.pem").unlink()
-        container.renew()
-        await until(lambda: not path.exists())
 
 
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "directory", "huge"])
@@ -241,34 +204,6 @@ async def test_the_files_of_a_module_are_carried_by_their_names(
         assert await engine.ask(b"x") == b"airlock.sock: x"
         assert sorted(os.listdir(engine.volume)) == ["airlock-shim", "airlock.sock", "kubeconfig"]
     assert 'do not get "/run/airlock/Config"' in caplog.text
-
-
-async def test_sockets_come_and_go(engine: Engine) -> None:
-    """As the agent's grants do."""
-    container = engine.make()
-    container.offer(("airlock.sock", "https.sock"))
-    async with running(container):
-        await engine.ask(b"x")
-        container.offer(("airlock.sock",))
-        await until(lambda: not (engine.volume / "https.sock").exists())
-        assert await engine.ask(b"x") == b"airlock.sock: x"
-
-
-async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
-    """And the next one has another name."""
-    container = engine.make()
-    container.offer(("airlock.sock",))
-    async with running(container):
-        await engine.ask(b"x")
-    volume = engine.volumes.find("my")
-    await container.remove()
-    assert volume is not None
-    left = [line.rpartition(" ")[2] for line in engine.asked("ps")[-2:]]
-    assert left == [f"label=airlock.bridge.{each}={volume.name}" for each in ("volume", "copies")]
-    # By force podman would remove the containers that mount it; the home was never made.
-    removed = [line for line in engine.asked("volume") if line.startswith("volume rm")]
-    assert removed == [f"volume rm {volume.name}"]
-    assert engine.volumes.find("my") is None
 
 
 async def test_a_volume_that_stays_is_taken_from_its_agent(engine: Engine) -> None:

@@ -23,22 +23,6 @@ SECRET = "canary-of-the-host"
 FORMAT = "{{.Repository}}:{{.Tag}}"
 
 
-async def test_a_workspace_is_mounted_for_its_owner(tmp_path: Path, image: str) -> None:
-    """What a container makes there is the owner's, also by exec and by another user of its own."""
-    async with scene(tmp_path) as here:
-        run = ("run", "-d", "--name", "web", "--user", "0", "-v", "/work:/src")
-        status, text = await here.docker(*run, image, "sleep", "100")
-        assert status == 0, text
-        for words in (("exec", "web"), ("exec", "--user", "0", "web")):
-            owner = here.workspace.stat()
-            status, text = await here.docker(*words, "id")
-            assert text.startswith(f"uid={owner.st_uid}"), text
-        assert (await here.docker("exec", "web", "touch", "/src/made"))[0] == 0
-        assert (here.workspace / "made").stat().st_uid == here.workspace.stat().st_uid
-        status, text = await here.docker("cp", str(tmp_path / "workspace"), "web:/src")
-        assert status != 0
-
-
 async def test_an_image_is_named_for_its_agent_alone(tmp_path: Path, image: str) -> None:
     """A name that a person may run is never what an agent made, also where nobody has it yet."""
     host, name = ("docker", "-H", f"unix://{ENGINE}"), f"{NAME}-official:1"
@@ -154,32 +138,6 @@ async def test_an_archive_becomes_an_image(tmp_path: Path) -> None:
         assert await here.docker("images", "-q", "made") == (0, "")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--privileged",),
-        ("-v", "/:/host"),
-        ("-v", "/work/../../etc:/x"),
-        ("--network", "host"),
-        ("--pid", "host"),
-        ("--cap-add", "SYS_ADMIN"),
-        ("--device", "/dev/null"),
-        ("--security-opt", "seccomp=unconfined"),
-        ("--restart", "always"),
-        ("--label", "airlock.agent=other"),
-    ],
-)
-async def test_what_reaches_the_host_is_refused(
-    tmp_path: Path, image: str, words: tuple[str, ...]
-) -> None:
-    """The client shows the reason, and no container is made."""
-    async with scene(tmp_path) as here:
-        status, text = await here.docker("run", *words, image, "id")
-        assert status == 125
-        assert "airlock: " in text
-        assert await here.docker("ps", "-aq") == (0, "")
-
-
 async def test_concurrent_calls_make_no_more_containers_than_granted(
     tmp_path: Path, image: str
 ) -> None:
@@ -194,17 +152,6 @@ async def test_concurrent_calls_make_no_more_containers_than_granted(
             for _ in range(6):
                 nursery.start_soon(create, here)
         assert sorted(ends) == [0, 0, 1, 1, 1, 1]
-
-
-async def test_networks_have_the_clients_names(tmp_path: Path, image: str) -> None:
-    """Of those that a container was made by, and is in."""
-    form = "{{.HostConfig.NetworkMode}} {{range $n, $_ := .NetworkSettings.Networks}}{{$n}}{{end}}"
-    async with scene(tmp_path) as here:
-        assert (await here.docker("network", "create", "back"))[0] == 0
-        for words, name in (((), "default"), (("--network", "back"), "back")):
-            status, text = await here.docker("run", "-d", *words, image, "sleep", "100")
-            assert status == 0, text
-            assert await here.docker("inspect", "-f", form, text.strip()) == (0, f"{name} {name}\n")
 
 
 async def test_a_persons_container_is_not_there(tmp_path: Path, image: str) -> None:

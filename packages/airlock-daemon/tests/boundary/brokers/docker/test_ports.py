@@ -49,31 +49,6 @@ async def _fetch(port: int) -> bytes:
             return found
 
 
-async def test_a_published_port_is_reached_at_the_loopback(tmp_path: Path, image: str) -> None:
-    """From the moment that docker has started it to its end, at the port that docker shows."""
-    async with listening(tmp_path) as here:
-        # What a person must be asked for is no connection to a port.
-        here.agent.refuses = "docker port."
-        status, text = await here.docker(
-            *("run", "-d", "--rm", "--name", "web", "-p", "80", image, *_SERVE)
-        )
-        assert status == 0, text
-        status, text = await here.docker("port", "web", "80/tcp")
-        assert text.startswith("127.0.0.1:"), text
-        port = int(text.partition(":")[2])
-        found = await _fetch(port)
-        assert found.startswith(b"HTTP/1.")
-        assert b"\x7fELF" in found
-        status, text = await here.docker("ps", "--format", "{{.Ports}}")
-        assert text == f"127.0.0.1:{port}->80/tcp\n"
-        assert (await here.docker("rm", "-f", "web"))[0] == 0
-        while True:
-            try:
-                await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-            except OSError:
-                break
-
-
 async def test_a_port_that_is_in_use_is_refused_as_by_docker(tmp_path: Path, image: str) -> None:
     """By a program of the agent's container, or by another container; it is free afterwards."""
     async with listening(tmp_path) as here:
