@@ -298,10 +298,6 @@ class Command:
                 await self._launch.wait_gone()
         self._launch.close()
 
-    def count_input(self) -> int | None:
-        """How many bytes of the client's input the tool read; None if unknown."""
-        return self._stdio.count_input()
-
     async def relay(self, emit: Emit, grant: Grant) -> Ended:
         """Pass the output to `emit` until the tool itself has ended.
 

@@ -56,8 +56,8 @@ class Ledger:
     """An audit log that agents share. A task must `run` it; its owner must `close` it."""
 
     def __init__(self, log: AuditLog, *, agents: int) -> None:
-        """Takes ownership of `log`; `agents` is their number."""
-        self._log = log
+        """Take ownership of `log`; `agents` is their number."""
+        self.log = log
         self._burst = self._share_burst(agents)
         self._accounts: dict[str | None, _Account] = {}
         self._begun: set[object] = set()
@@ -68,7 +68,7 @@ class Ledger:
 
         Each agent's account must then be opened again.
         """
-        self._log.adopt(config)
+        self.log.adopt(config)
         self._burst = self._share_burst(agents)
 
     def open_account(self, agent: str, bytes_s: float) -> Allowance:
@@ -89,15 +89,6 @@ class Ledger:
         self._accounts[agent].is_closed = True
         self._flush_all()
 
-    @property
-    def must_deny(self) -> bool:
-        """As `AuditLog.must_deny`."""
-        return self._log.must_deny
-
-    def settle(self) -> None:
-        """As `AuditLog.settle`."""
-        self._log.settle()
-
     def write(self, record: Record) -> None:
         """Write a record, or count it; raises Failed if it cannot be written.
 
@@ -105,7 +96,7 @@ class Ledger:
         """
         account = self._accounts.get(record.profile)
         if account is None:
-            self._log.write(record)
+            self.log.write(record)
             return
         if record.event == "broker-start" and not account.allowance.has_plenty:
             # Its end is counted instead.
@@ -114,18 +105,18 @@ class Ledger:
             self.count(account.agent, _kind_of(record), record.peer)
             return
         try:
-            account.allowance.spend(self._log.write(record))
+            account.allowance.spend(self.log.write(record))
         except Failed:
             if record.event not in _BEGINNINGS:
                 self._keep(account, record)
-            elif self.must_deny and (record.event == "exec-start" or record.request is None):
+            elif self.log.must_deny and (record.event == "exec-start" or record.request is None):
                 # Nothing begins, and an end of it may never come.
                 self._begun.discard(_name(record))
             raise
 
     def _keep(self, account: "_Account", record: Record) -> None:
         if len(account.late) < LATE:
-            account.late.append(replace(record, ts=self._log.tell_time()))
+            account.late.append(replace(record, ts=self.log.tell_time()))
             self._idle.unpark()
         else:
             self._add(account, _kind_of(record), record.peer)
@@ -158,7 +149,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the log."""
-        self._log.close()
+        self.log.close()
 
     def _note_begun(self, record: Record) -> bool:
         """Whether a record is of a start, or of something started."""
@@ -172,7 +163,7 @@ class Ledger:
         return is_begun
 
     def _share_burst(self, agents: int) -> float:
-        return self._log.capacity * AT_ONCE / max(agents, 1)
+        return self.log.capacity * AT_ONCE / max(agents, 1)
 
     def _flush_all(self) -> None:
         for account in list(self._accounts.values()):
@@ -184,10 +175,10 @@ class Ledger:
         account.written = trio.current_time()
         try:
             while account.late:
-                account.allowance.spend(self._log.write(account.late[0]))
+                account.allowance.spend(self.log.write(account.late[0]))
                 account.late.popleft()
             for kind, record in list(account.counted.items()):
-                account.allowance.spend(self._log.write(record))
+                account.allowance.spend(self.log.write(record))
                 del account.counted[kind]
         except Failed as error:
             # Retried later.

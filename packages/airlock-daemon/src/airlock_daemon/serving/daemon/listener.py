@@ -118,7 +118,11 @@ class Listener:
         with guard() as scope:
             while first := await self._wait_connection(requests):
                 self._served = first
-                watched.listen(pass_on)
+                if self._agent.gate.connections > 1:
+                    # More are likely to come.
+                    pass_on()
+                else:
+                    watched.listen(pass_on)
                 await self._service.serve(first, scope)
                 if self._served is not first:
                     return

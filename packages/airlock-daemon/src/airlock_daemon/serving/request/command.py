@@ -86,20 +86,20 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
             stdio.hand_over()
             steps.started()
             buffer_start(job, call)
-            shared.audit.settle()
+            shared.audit.log.settle()
             if stdio.outputs or job.banner:
                 ended = await steps.relay(command, partial(_begin, steps, command))
             else:
                 # The client only waits for the end, mostly briefly.
                 call.watched.call_late(partial(_begin_late, steps, command))
                 ended = await steps.relay(command, _begin_nothing)
-            finished = Finished(ended, command.count_input())
+            finished = Finished(ended, stdio.count_input())
             await steps.ended(finished)
             await conclude(call, finished, answers=answers)
             steps.answered()
             return finished
         finally:
-            shared.audit.settle()
+            shared.audit.log.settle()
             await command.finish()
     finally:
         stdio.close()

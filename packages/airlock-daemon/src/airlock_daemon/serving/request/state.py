@@ -113,7 +113,7 @@ class DaemonState:
             self.audit.write(record)
         except Failed as error:
             log.error("%s; %s", error.message, error.hint)
-            if self.audit.must_deny:
+            if self.audit.log.must_deny:
                 raise
 
     def close(self) -> None:
