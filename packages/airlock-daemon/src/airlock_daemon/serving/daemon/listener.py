@@ -189,7 +189,7 @@ class Listener:
         """Accept one connection; returns whether more may be pending."""
         try:
             # accept(2) alone; socket.accept asks the listening socket for what is known.
-            number, _ = self._listening._accept()  # noqa: SLF001
+            number, _ = self._listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         except BlockingIOError:
             return False
         except OSError as error:
