@@ -53,6 +53,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
 
 API_GUARANTEES: Mapping[str, str] = {
     "api-heads": "a request has one reading, or is refused",
+    "api-bodies": "no body is taken for the next request",
     "api-headers": "no header passes that neither HTTP has nor the API lists",
     "api-credentials": "no credential passes but the placeholder",
     "api-rules": "nothing is asked for that no rule allows",

@@ -21,9 +21,10 @@ def _say(
     to: str = "localhost:PORT",
     works: bool = False,
     known: str = "",
+    then: str = "",
 ) -> Attack:
     def run(scene: "ApiScene") -> bytes:
-        return scene.say(says, agent=agent, to=to)
+        return scene.say(says, agent=agent, to=to, then=then)
 
     return Attack(name, f"api-{guard}", run, works, known)
 
@@ -113,6 +114,18 @@ _READING = (
     _say("a method in the query", "heads", _head("POST /ok/a?_method=DELETE"), works=True),
     _say("headers in the query", "heads", _head("GET /ok/a?$httpHeaders=Cookie%3A%20a")),
     _say("the same, escaped", "heads", _head("POST /ok/a?%5fmethod=DELETE"), works=True),
+)
+
+_NEXT = _head("GET /ok/next")
+# What a service leaves unread, and so takes for the next request, with the head of the one behind.
+_LEFT = "DELETE /admin HTTP/1.1\r\nX-Request-Id: "
+_UNREAD = f"Content-Length: {len(_LEFT)}"
+_BODIES = tuple(
+    _say(f"a request in the body of a {method}", "bodies", head + _LEFT, works=True, then=_NEXT)
+    for method, head in {
+        "GET": _head("GET /ok/a", _UNREAD),
+        "POST": _head("POST /ok/unread", _UNREAD),
+    }.items()
 )
 
 _UPGRADE = ("Connection: Upgrade", "Upgrade: websocket")
@@ -304,7 +317,7 @@ _SCOPES = (
 )
 
 API_FAMILIES: tuple[Family, ...] = (
-    Family("api-reading", _READING),
+    Family("api-reading", (*_READING, *_BODIES)),
     Family("api-judging", (*_JUDGING, *_GRAPHQL, *_SCOPES)),
     Family("api-credentials", (*_FOREIGN, *_UPLOADS, *_HOSTS, *_ANSWERS)),
 )

@@ -83,8 +83,13 @@ class ApiScene:
         text = text.replace("PLACEHOLDER", placeholder).replace("HOST", f"localhost:{port}")
         return text.replace("PORT", str(port))
 
-    def say(self, says: str, *, agent: str = "narrow", to: str = "localhost:PORT") -> bytes:
-        """Say something to a destination by CONNECT and TLS; all that is answered."""
+    def say(
+        self, says: str, *, agent: str = "narrow", to: str = "localhost:PORT", then: str = ""
+    ) -> bytes:
+        """Say something to a destination by CONNECT and TLS; all that is answered.
+
+        After the answer, say `then`.
+        """
         authority = self.fill(to, agent)
         below = socket.socket(socket.AF_UNIX)
         below.settimeout(_ANSWER_S)
@@ -99,7 +104,12 @@ class ApiScene:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             with context.wrap_socket(below, server_hostname=authority.rpartition(":")[0]) as tls:
                 tls.sendall(self.fill(says, agent).encode("latin-1"))
-                return _read_answer(tls, "GET")
+                answered = _read_answer(tls, "GET")
+                if then:
+                    with suppress(OSError):
+                        tls.sendall(self.fill(then, agent).encode("latin-1"))
+                        answered += _read_answer(tls, "GET")
+                return answered
 
     def find_leaks(self, seen: bytes) -> Iterator[str]:
         """A line for each thing that a client got which it may not."""

@@ -54,6 +54,11 @@ def heads() -> None:
     _put(conversation, "read_head", read)
 
 
+def bodies() -> None:
+    """A body is sent on, whatever the service makes of it."""
+    _put(Head, "has_body", False)
+
+
 def headers() -> None:
     """Every header passes."""
     _put(api_credentials, "is_sent_on", lambda *_: True)
@@ -138,7 +143,7 @@ OFF: dict[str, Callable[[], None]] = {
     f"api-{each.__name__}": each
     for each in (
         *(heads, headers, credentials, rules, graphql, hosts, answers, forms, uploads, metadata),
-        *(parts, protocols, cookies, scopes),
+        *(parts, protocols, cookies, scopes, bodies),
     )
 }
 

@@ -166,6 +166,14 @@ def test_a_header_is_there_once(name: str) -> None:
         _read("/", f"{name}: a", f"{name.lower()}: b")
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 1", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_a_body_where_none_is_expected_is_refused(method: str, framing: str) -> None:
+    """Many servers leave it unread, and take it for the next request."""
+    with pytest.raises(BadHead, match="a body of a"):
+        _read("/", framing, method=method)
+
+
 def test_a_length_beside_chunks_is_refused() -> None:
     """What one server takes for the body, another takes for the next request."""
     with pytest.raises(BadHead):

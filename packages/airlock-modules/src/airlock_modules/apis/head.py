@@ -80,6 +80,8 @@ _REDUCED_OVERRIDES = frozenset(
         *("methodoverride", "xmethod", "httpuri", "sudo"),
     }
 )
+# Their content means nothing (RFC 9110, 9.3), and many servers leave it unread.
+_WITHOUT_CONTENT = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM = re.compile("form|multipart/", re.IGNORECASE)
 _CONNECTION = frozenset({"keep-alive", "close", "upgrade", "te"})
 
@@ -102,11 +104,16 @@ class Head(Struct, frozen=True):
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
     @property
+    def has_body(self) -> bool:
+        """Whether a body follows, even an empty one in chunks."""
+        has_chunks = self.get("transfer-encoding") is not None
+        return has_chunks or self.get("content-length") not in (None, "0")
+
+    @property
     def has_form(self) -> bool:
         """Whether it is a POST that a server may parse as a form, as it may without a type."""
-        has_body = self.get("transfer-encoding") or self.get("content-length") not in (None, "0")
         kind = self.get("content-type") or "form"
-        return self.method == "POST" and bool(has_body) and _FORM.search(kind) is not None
+        return self.method == "POST" and self.has_body and _FORM.search(kind) is not None
 
     @property
     def query_names(self) -> tuple[str, ...]:
@@ -152,7 +159,10 @@ def read_head(raw: bytes, authority: str | None, *, loose_paths: bool = False) -
     if authority is not None and host.removesuffix(":443") != authority.removesuffix(":443"):
         raise BadHead(f"the Host header {quote(host, limit=80)} is not the host of this connection")
     path, query = _read_target(line[2].decode(), loose_paths=loose_paths)
-    return Head(method, path, query, headers)
+    head = Head(method, path, query, headers)
+    if method in _WITHOUT_CONTENT and head.has_body:
+        raise BadHead(f"a body of a {method}, which a service could take for another request")
+    return head
 
 
 def read_query(query: str) -> list[tuple[str, str]]:

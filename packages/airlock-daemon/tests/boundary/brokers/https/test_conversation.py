@@ -161,6 +161,40 @@ async def test_requests_of_a_connection_share_one_to_the_service(
     ]
 
 
+async def test_a_body_that_the_service_leaves_unread_becomes_no_request(
+    world: World, server: ApiServer
+) -> None:
+    """It would take it for the next one, with the credential of the one behind."""
+
+    def leave(talk: Talk, headers: dict[str, str]) -> bool:
+        if "content-length" in headers:
+            assert headers["connection"] == "close"
+            talk.send(OK)
+        return "content-length" not in headers
+
+    server.before = leave
+    tool = await world.open()
+    await tool.ask("POST", "/", body=b"DELETE /secrets HTTP/1.1\r\nX-Request-Id: ")
+    await tool.ask("GET", "/next")
+    assert [(each.method, each.target) for each in server.seen] == [("GET", "/next")]
+
+
+async def test_the_first_request_with_a_body_is_the_last_of_its_connection(
+    world: World, server: ApiServer
+) -> None:
+    """Also in chunks, long, and where the daemon has read it; not that of the tool."""
+    tool = await world.open()
+    chunked, typed = ("Transfer-Encoding", "chunked"), ("Content-Type", "application/json")
+    await tool.ask("GET", "/0")
+    await tool.ask("PUT", "/1", body=bytes(1 << 20))
+    await tool.ask("PUT", "/2", chunked)
+    await tool.ask("POST", "/graphql", typed, body=b'{"query": "{viewer {login}}"}')
+    await tool.ask("POST", "/4")
+    await tool.ask("DELETE", "/5", body=b"{}")
+    await tool.ask("GET", "/6")
+    assert [each.connection for each in server.seen] == [1, 1, 2, 3, 4, 4, 5]
+
+
 async def test_a_kept_connection_that_the_service_closed_is_replaced(
     world: World, server: ApiServer
 ) -> None:

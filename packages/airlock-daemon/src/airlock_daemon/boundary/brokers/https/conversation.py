@@ -556,9 +556,7 @@ def _read_upgrade(head: Head) -> str | None:
         return None
     if upgrade.lower() not in _UPGRADES:
         raise _bad("an upgrade to a protocol that is not supported", head)
-    # Go's POST sends a Content-Length of 0.
-    has_body = head.get("content-length") not in (None, "0")
-    if has_body or head.get("transfer-encoding") is not None:
+    if head.has_body:
         raise _bad("an upgrade with a body", head)
     return upgrade.lower()
 

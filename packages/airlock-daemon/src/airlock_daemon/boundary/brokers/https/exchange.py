@@ -69,6 +69,7 @@ NOT_SENT = b"airlock-dropped"
 # Answer headers: cookies are credentials, and the others would lead around the broker.
 _DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security"}
 
+# None of them has a body.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _Headers = list[tuple[bytes, bytes]]
@@ -173,8 +174,7 @@ class Exchange:
         try:
             await self._carry()
         except _Stale:
-            has_body = not self._incoming.is_whole or self._incoming.count
-            if not is_kept or has_body or self._incoming.head.method not in _REPEATABLE:
+            if not is_kept or self._incoming.head.method not in _REPEATABLE:
                 raise Failed(
                     "the service closed the connection without an answer", hint="try again"
                 ) from None
@@ -508,7 +508,10 @@ def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _H
     if incoming.is_held_back and body is None:
         written.append((b"expect", b"100-continue"))
     upgrade = head.get("upgrade")
-    if upgrade is not None:
+    if head.has_body:
+        # A service that leaves it unread would take it for the next request of the connection.
+        written.append((b"connection", b"close"))
+    elif upgrade is not None:
         written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
     return written
 

@@ -1,4 +1,8 @@
-"""The connection to a service: verified TLS, kept as long as the client's connection."""
+"""The connection to a service: verified TLS, kept until a request has a body, or the client ends.
+
+A service that does not read a body would take it for the next request: with the credential of that
+one, or that of the connection. So the first request with a body is the last of its connection.
+"""
 
 import socket
 import ssl
