@@ -57,18 +57,21 @@ def plain_shim(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_control(path, PlainShim, entry="reference_shim")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("case", cases_of("daemon", "rules"))
 def test_the_reference_daemon_passes(case: Case, judge_daemon: Judge) -> None:
     """A daemon that keeps to the protocol passes every case."""
     judge_daemon(case)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("case", cases_of("shim"))
 def test_the_reference_shim_passes(case: Case) -> None:
     """A shim that keeps to the protocol passes every case."""
     run_shim_case(case.body, str(CONTROLS / "reference_shim.py"), patience=PATIENCE)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("case", cases_of("bridge"))
 def test_the_reference_bridge_passes(case: Case) -> None:
     """A bridge's container end that keeps to the protocol passes every case."""

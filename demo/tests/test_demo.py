@@ -83,8 +83,6 @@ def test_without_the_credential_it_fails(folder: Path) -> None:
     ("kind", "number"),
     [
         ("process", signal.SIGINT),
-        ("process", signal.SIGTERM),
-        ("process", signal.SIGHUP),
         ("container", signal.SIGTERM),
     ],
     indirect=["kind"],

@@ -20,6 +20,7 @@ def sessions() -> Mapping[str, tuple[str, str]]:
     return show_all()
 
 
+@pytest.mark.nightly
 def test_each_picture_is_there_and_none_besides(sessions: Mapping[str, tuple[str, str]]) -> None:
     """By name, and by what was typed."""
     assert {path.stem for path in PICTURES.iterdir()} == set(sessions)
@@ -28,6 +29,7 @@ def test_each_picture_is_there_and_none_besides(sessions: Mapping[str, tuple[str
         assert words[: 1 + len(typed.split())] == ["$", *typed.split()], ANEW
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_a_picture_shows_what_is_printed(
     name: str, sessions: Mapping[str, tuple[str, str]]

@@ -137,48 +137,46 @@ async def test_each_protocol_is_signed_anew(call: Call) -> None:
     assert (await call("s3", "ListBuckets"))["Buckets"][0]["Name"] == BUCKET
 
 
-@pytest.mark.parametrize(
-    ("service", "operation", "parameters", "reason"),
-    [
-        ("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "seen"}, "s3:DeleteObject is not granted"),
-        ("s3", "GetObject", {"Bucket": "other-data", "Key": "k"}, "other-data is not granted"),
-        ("ec2", "DescribeHosts", {}, "deny has ec2:DescribeHosts"),
-        ("sqs", "CreateQueue", {"QueueName": "q"}, "sqs:CreateQueue is not granted"),
-        ("lambda", "ListFunctions", {}, "which no * grants"),
-        ("sts", "GetSessionToken", {}, "does not exchange"),
-        ("cloudwatch", "DeleteAlarms", {"AlarmNames": ["a"]}, "cloudwatch:DeleteAlarms"),
-        (
-            "lambda",
-            "Invoke",
-            {"FunctionName": "f", "Payload": b"x" * (3 << 20)},
-            "lambda:Invoke",
-        ),
-        (
-            "s3",
-            "PutObject",
-            {"Bucket": BUCKET, "Key": "k", "ACL": "public-read"},
-            "s3:PutObjectAcl is not granted",
-        ),
-        (
-            "s3",
-            "CopyObject",
-            {"Bucket": BUCKET, "Key": "k", "CopySource": "other-data/k"},
-            "CopyObject is not granted",
-        ),
-    ],
-)
-async def test_a_refusal_is_an_error_of_the_service(
-    call: Call, service: str, operation: str, parameters: dict[str, Any], reason: str
-) -> None:
+REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "seen"}, "s3:DeleteObject is not granted"),
+    ("s3", "GetObject", {"Bucket": "other-data", "Key": "k"}, "other-data is not granted"),
+    ("ec2", "DescribeHosts", {}, "deny has ec2:DescribeHosts"),
+    ("sqs", "CreateQueue", {"QueueName": "q"}, "sqs:CreateQueue is not granted"),
+    ("lambda", "ListFunctions", {}, "which no * grants"),
+    ("sts", "GetSessionToken", {}, "does not exchange"),
+    ("cloudwatch", "DeleteAlarms", {"AlarmNames": ["a"]}, "cloudwatch:DeleteAlarms"),
+    (
+        "lambda",
+        "Invoke",
+        {"FunctionName": "f", "Payload": b"x" * (3 << 20)},
+        "lambda:Invoke",
+    ),
+    (
+        "s3",
+        "PutObject",
+        {"Bucket": BUCKET, "Key": "k", "ACL": "public-read"},
+        "s3:PutObjectAcl is not granted",
+    ),
+    (
+        "s3",
+        "CopyObject",
+        {"Bucket": BUCKET, "Key": "k", "CopySource": "other-data/k"},
+        "CopyObject is not granted",
+    ),
+]
+
+
+async def test_a_refusal_is_an_error_of_the_service(call: Call) -> None:
     """In each protocol; it says what was asked for, why it is refused, and what can be done."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - not in every environment
 
-    with pytest.raises(ClientError) as raised:
-        await call(service, operation, **parameters)
-    error = raised.value.response["Error"]
-    assert error["Code"].startswith("AccessDenied")
-    assert f"airlock: aws {service}:{operation} " in error["Message"]
-    assert reason in error["Message"]
+    for service, operation, parameters, reason in REFUSED:
+        with pytest.raises(ClientError) as raised:
+            await call(service, operation, **parameters)
+        error = raised.value.response["Error"]
+        assert error["Code"].startswith("AccessDenied")
+        assert f"airlock: aws {service}:{operation} " in error["Message"]
+        assert reason in error["Message"]
 
 
 async def test_only_the_placeholder_signs(call: Call, world: World) -> None:
