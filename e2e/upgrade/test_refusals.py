@@ -130,8 +130,8 @@ def test_what_is_in_the_way_is_named_at_once(host: Host) -> None:
     host.write("agents/web/airlock.toml", "commands = ['git']\n")
     host.write("modules/tool.toml", "# mine\n")
     said = refuse(host)
-    assert "agents/web/airlock.toml is neither" in said
-    assert "modules/tool.toml is neither" in said
+    assert "agents/web/airlock.toml: is where a migration makes a file" in said
+    assert "modules/tool.toml: is where a migration makes a file" in said
     assert "2 faults found" in said
 
 

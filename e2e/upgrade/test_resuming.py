@@ -1,16 +1,21 @@
-"""A migration is safe wherever it ends: it goes on, is taken back, and is the same by hand."""
+"""A migration that does not end is taken back: by itself, or by the script in its backup."""
 
 import fcntl
 import json
 import os
 import shlex
 import signal
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from e2e.world.installation import quote
+from airlock_daemon.admin.migrate.layout import look
+from airlock_daemon.admin.migrate.planning import Service, plan_migration
+from airlock_daemon.admin.migrate.steps import Plan
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.paths import Locations
 
 from .examples import MAKERS
 from .hosts import Host, Tree
@@ -19,10 +24,11 @@ RELEASES = sorted(MAKERS)
 
 
 @pytest.fixture(params=RELEASES)
-def release(request: pytest.FixtureRequest, host: Host) -> str:
-    """A host of each release, with a copy of it beside."""
+def release(request: pytest.FixtureRequest, host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A host of each release, which is that of this process too, with a copy of it beside."""
     MAKERS[str(request.param)](host)
     host.save(saved(host))
+    monkeypatch.setenv("HOME", str(host.home))
     return str(request.param)
 
 
@@ -31,23 +37,39 @@ def saved(host: Host) -> Path:
     return host.home.with_name("saved")
 
 
-def list_steps(host: Host) -> list[str]:
-    """The steps of a migration, as lines of a shell."""
-    said = json.loads(host.run("migrate", "--dry-run", "--json").succeeded().out)
-    return list(said["steps"])
+def plan(host: Host) -> Plan:
+    """The migration, as the program plans it."""
+    locations = Locations.find()
+    service = Service(path=str(host.unit), text="[Service]\n")
+    return plan_migration(locations, look(locations), service=service, environment=())
 
 
-def each_beginning(host: Host) -> Iterator[int]:
-    """For every number of steps, have the host with so many carried out by hand."""
-    steps = list_steps(host)
-    for count in range(len(steps) + 1):
-        host.restore(saved(host))
-        host.by_hand("\n".join(steps[:count]))
-        yield count
+class End:
+    """A step at which a migration ends: by a fault, or `killed`, with nothing taken back."""
+
+    path = "/"
+
+    def __init__(self, *, killed: bool) -> None:
+        self._is_killed = killed
+
+    def apply(self, undo: ExitStack) -> None:
+        """End here."""
+        if self._is_killed:
+            undo.pop_all()
+        raise OSError("no space left on device")
+
+
+def interrupt(host: Host, *, after: int, killed: bool) -> None:
+    """Perform so many steps of the migration."""
+    planned = plan(host)
+    steps = (*planned.draft.steps[:after], End(killed=killed))
+    draft = replace(planned.draft, steps=steps)
+    with pytest.raises(AirlockError, match="no space left"), ExitStack() as undo:
+        replace(planned, draft=draft).apply(undo)
 
 
 def finish(host: Host) -> Tree:
-    """Migrate what is left, and return what is there then."""
+    """Migrate, and return what is there then."""
     host.run("migrate", "--yes").succeeded()
     return host.tree()
 
@@ -65,80 +87,51 @@ def test_a_dry_run_changes_nothing_nor_does_a_question_that_nobody_answers(
     assert host.tree() == before
 
 
-def test_the_printed_lines_give_the_same_tree(host: Host, release: str) -> None:
-    """As they are printed, comments and all."""
-    script = host.run("migrate", "--dry-run").succeeded().stdout
-    migrated = finish(host)
-    host.restore(saved(host))
-    host.by_hand(script)
-    assert host.tree() == migrated
-
-
 def test_a_second_time_changes_nothing(host: Host, release: str) -> None:
     """It says so, and ends well."""
     migrated = finish(host)
     again = host.run("migrate", "--yes").succeeded()
     assert again.stdout.startswith("nothing to do: ")
     assert host.tree() == migrated
-    assert list_steps(host) == []
+    assert json.loads(host.run("migrate", "--json").succeeded().out)["steps"] == []
 
 
-@pytest.mark.parametrize(
-    "release",
-    [
-        pytest.param(each, marks=[] if each in {"v0.2", "v0.4"} else [pytest.mark.nightly])
-        for each in RELEASES
-    ],
-    indirect=True,
-)
-def test_it_goes_on_wherever_it_was_interrupted(host: Host, release: str) -> None:
-    """The same tree as without; and no daemon starts on a half of it."""
-    migrated = finish(host)
-    host.restore(saved(host))
-    was_under_way = False
-    for _ in each_beginning(host):
-        if is_under_way(host) and not was_under_way:
-            was_under_way = True
-            started = host.run("start")
-            assert started.exit_code == 1
-            assert "the migration of these files" in started.stderr
-            assert "airlock migrate" in host.run("check").stdout
-        assert finish(host) == migrated
-    assert was_under_way
-
-
-def test_it_can_be_taken_back_wherever_it_was_interrupted(host: Host, release: str) -> None:
-    """By the script in the backup, which leaves everything as it was; at the end too."""
+def test_a_fault_takes_back_what_was_done(host: Host, release: str) -> None:
+    """At whichever step it comes."""
     before = host.tree()
-    taken_back = 0
-    for _ in each_beginning(host):
-        for script in host.config.glob("backup-*/undo.sh"):
-            if script.parent.suffix != ".copying":
-                host.by_hand(f"sh {shlex.quote(str(script))}")
-                assert host.tree() == before
-                taken_back += 1
-    assert taken_back > 4
+    for number in range(len(plan(host).draft.steps) + 1):
+        interrupt(host, after=number, killed=False)
+        assert host.tree() == before
 
 
-def is_under_way(host: Host) -> bool:
-    """Whether the backup is whole, and the migration has not ended."""
-    return any(host.config.glob("backup-*.migrating"))
-
-
-def test_what_was_changed_between_two_beginnings_is_not_lost(host: Host) -> None:
-    """A file that neither the migration nor the old release put there is named, and stays."""
-    MAKERS["v0.2"](host)
-    host.save(saved(host))
-    steps = list_steps(host)
-    (removal,) = [n for n, step in enumerate(steps) if step.endswith("commands/tool.toml'")][-1:]
-    host.by_hand("\n".join(steps[:removal]))
-    host.write("commands/tool.toml", "# mine\n")
-    host.write("agents/web/airlock.toml", "commands = ['git']\n", mode=0o600)
+def test_what_was_killed_is_taken_back_by_its_script(host: Host, release: str) -> None:
+    """At whichever step, and no daemon starts in between; then it can be migrated."""
     before = host.tree()
-    refused = host.run("migrate", "--yes")
-    assert refused.exit_code == 1
-    assert "commands/tool.toml is neither as a migration finds it" in refused.stderr
-    assert "agents/web/airlock.toml is neither" in refused.stderr
+    for number in range(len(plan(host).draft.steps) + 1):
+        interrupt(host, after=number, killed=True)
+        assert host.tree() != before
+        (script,) = host.config.glob("backup-*.migrating/undo.sh")
+        host.by_hand(f"sh {shlex.quote(str(script))}")
+        assert host.tree() == before
+    interrupt(host, after=1, killed=True)
+    (script,) = host.config.glob("backup-*.migrating/undo.sh")
+    remedy = f"take it back: sh {shlex.quote(str(script))}; then: airlock migrate"
+    for command in ("start", "migrate"):
+        refused = host.run(command)
+        assert refused.exit_code == 1
+        assert "the migration of these files" in refused.stderr
+        assert remedy in refused.stderr
+    assert remedy in host.run("check").stdout
+    host.by_hand(f"sh {shlex.quote(str(script))}")
+    finish(host)
+
+
+def test_it_can_be_taken_back_afterwards(host: Host, release: str) -> None:
+    """By the script in the backup, which leaves everything as it was."""
+    before = host.tree()
+    finish(host)
+    (script,) = host.config.glob("backup-*/undo.sh")
+    host.by_hand(f"sh {shlex.quote(str(script))}")
     assert host.tree() == before
 
 
@@ -157,21 +150,24 @@ def test_ctrl_c_is_told_and_two_do_not_mix(host: Host) -> None:
     finally:
         os.close(directory)
     assert waiting.returncode == 1
-    assert said.startswith("airlock: interrupted\nairlock: hint: the same again goes on")
+    assert said.startswith("airlock: interrupted: nothing was changed")
     assert host.tree() == before
 
 
-def test_who_waited_for_another_finds_nothing_left_to_do(host: Host) -> None:
+@pytest.mark.parametrize("release", ["v0.2"], indirect=True)
+def test_who_waited_for_another_finds_nothing_left_to_do(host: Host, release: str) -> None:
     """And does not take the new files for old ones."""
-    MAKERS["v0.2"](host)
-    script = host.run("migrate", "--dry-run").succeeded().stdout
     directory = os.open(host.config, os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         with host.begin("migrate", "--yes") as waiting:
             assert waiting.stderr is not None
             assert "waiting for another airlock-daemon" in waiting.stderr.readline()
-            host.by_hand(script)
+            with ExitStack() as undo:
+                plan(host).apply(undo)
+                undo.pop_all()
+            # The service of this release is not what this process has written.
+            host.unit.unlink()
             migrated = host.tree()
             fcntl.flock(directory, fcntl.LOCK_UN)
             said = waiting.stderr.read()
@@ -182,32 +178,11 @@ def test_who_waited_for_another_finds_nothing_left_to_do(host: Host) -> None:
     assert host.tree() == migrated
 
 
-def test_a_registration_that_no_service_names_is_to_be_named_again(host: Host) -> None:
-    """After an interruption; without it nobody would be registered."""
-    MAKERS["v0.4"](host)
-    host.unit.unlink()
-    host.save(saved(host))
-    words = ("migrate", "--yes", "--agents", "airlock/agents.toml")
-    host.write("~/airlock/agents.toml", f"[web]\npath = {quote(host.home / 'airlock/web')}\n")
-    script = host.run(*words, "--dry-run").succeeded().stdout
-    # When the backup is whole, and when the registration is written.
-    for count, last in ((2, "\nmv "), (1, "\nchmod ")):
-        host.by_hand(last.join(script.split(last)[:count]))
-        refused = host.run("migrate", "--yes")
-        assert refused.exit_code == 1
-        assert "name the registration that" in refused.stderr
-        assert "--agents FILE" in refused.stderr
-        script = host.run(*words, "--dry-run").succeeded().stdout
-    host.run(*words).succeeded()
-    assert "[web]" in (host.config / "agents.toml").read_text()
-    assert host.run("migrate").succeeded().stdout.startswith("nothing to do: ")
-
-
-def test_a_full_disk_stops_it_and_it_goes_on_afterwards(host: Host, release: str) -> None:
-    """No file can be written at first; nothing is lost, and the message says what to do."""
-    migrated = finish(host)
-    host.restore(saved(host))
+def test_a_full_disk_stops_it_and_nothing_is_changed(host: Host, release: str) -> None:
+    """No file can be written at first; then all of it is done."""
+    before = host.tree()
     failed = host.run("migrate", "--yes", before=("sh", "-c", 'ulimit -f 0; exec "$@"', "sh"))
     assert failed.exit_code == 1
-    assert "it goes on where it was interrupted" in failed.stderr
-    assert finish(host) == migrated
+    assert "a step failed, and nothing is changed" in failed.stderr
+    assert host.tree() == before
+    finish(host)

@@ -18,13 +18,14 @@ from airlock_daemon.admin.migrate.layout import (
     EARLIER,
     Layout,
     Signs,
+    advise,
     find_unit,
     look,
     read_service,
     recognise,
 )
 from airlock_daemon.admin.migrate.planning import Service, plan_migration
-from airlock_daemon.admin.migrate.steps import UNDO, Plan, write_shell
+from airlock_daemon.admin.migrate.steps import UNDO, Plan
 from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.manager import describe_program
 from airlock_daemon.errors import AirlockError
@@ -36,7 +37,7 @@ from airlock_daemon.setup.trust import name_user
 def migrate(
     application: Application,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the steps, as lines for a shell.")
+        bool, typer.Option("--dry-run", help="Only print what it would do.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")] = False,
 ) -> None:
@@ -44,10 +45,9 @@ def migrate(
 
     These are Airlock v0.1 to v0.4.
 
-    First prints what it will do, as shell commands with the same effect, and what will work
-    differently afterwards; then it asks. It keeps a backup beside config.toml, with a script that
-    restores it. Files of this release stay unchanged, so it can be run again at any time, and
-    continues after an interruption. It changes nothing but Airlock's own files.
+    First prints what it will do, and what will work differently afterwards; then it asks. It keeps
+    a backup beside config.toml, with a script that restores it. Files of this release stay
+    unchanged, so it can be run again at any time. It changes nothing but Airlock's own files.
 
     Stop the daemon first. `init` starts it again as a service.
     """
@@ -64,6 +64,7 @@ def migrate(
         line = f"nothing to do: {_say_why(locations, layout)}"
         application.print({"layout": layout, "steps": []}, [line])
         return
+    _refuse_unfinished(locations, signs)
     _refuse_unclear(locations, signs, layout)
     if dry_run:
         plan = _work_out(locations)
@@ -77,7 +78,9 @@ def migrate(
         with changing(work_out, directories=(locations.config_dir,), yes=yes, show=show) as plan:
             pass
     except KeyboardInterrupt:
-        raise AirlockError("interrupted", hint="the same again goes on with what is left") from None
+        raise AirlockError(
+            "interrupted: nothing was changed", hint="run it again when you like"
+        ) from None
     _finish(application, plan, locations)
 
 
@@ -111,6 +114,12 @@ def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
             "nothing was changed",
             hint="name the right directory with --config",
         )
+
+
+def _refuse_unfinished(locations: Locations, signs: Signs) -> None:
+    """Refuse what was killed on the way: only a person knows what they did since."""
+    if signs.unfinished is not None and (advice := advise(locations)) is not None:
+        raise AirlockError(advice.where, hint=advice.finding.remedy)
 
 
 def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
@@ -168,13 +177,13 @@ def _work_out(locations: Locations) -> Plan:
 
 def _dump(plan: Plan, locations: Locations) -> dict[str, object]:
     return {
-        "layout": plan.layout,
+        "layout": plan.backup.layout,
         "config": locations.config_dir,
-        "backup": plan.backup,
-        "changes": plan.changes,
-        "losses": plan.losses,
-        "hints": plan.hints,
-        "steps": [write_shell(step) for step in plan.steps],
+        "backup": plan.kept_in,
+        "changes": plan.draft.changes,
+        "losses": plan.draft.losses,
+        "hints": plan.draft.hints,
+        "steps": plan.steps,
     }
 
 
@@ -190,9 +199,9 @@ def _finish(application: Application, plan: Plan, locations: Locations) -> None:
 
 
 def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
-    undo = shlex.quote(os.path.join(plan.backup, UNDO))
+    undo = shlex.quote(os.path.join(plan.kept_in, UNDO))
     yield f"{locations.config_dir} has the files of this release now"
-    yield f"what was there is in {plan.backup}; to go back: sh {undo}"
+    yield f"what was there is in {plan.kept_in}; to go back: sh {undo}"
     others = msgspec.structs.replace(locations, agents=None).options
     yield f"start the daemon as a service: {shlex.join(('airlock', *others, 'init'))}"
     start = ("airlock", *others, "start", "--agents", locations.registration_file)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
+from airlock_daemon.admin.change import Change
+from airlock_daemon.admin.migrate import EARLY
 from airlock_daemon.admin.migrate.differences import (
     RELEASED,
     Migrated,
@@ -28,16 +30,7 @@ from airlock_daemon.admin.migrate.released import (
     read_plain,
     write_registration,
 )
-from airlock_daemon.admin.migrate.steps import (
-    Backup,
-    Copy,
-    Draft,
-    Make,
-    Remove,
-    RemoveDirectory,
-    Step,
-    Write,
-)
+from airlock_daemon.admin.migrate.steps import Copy, Draft, Step
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.files import read_whole
@@ -71,8 +64,8 @@ class Early(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(each for each in self.overrides if each.meaning == "used")
 
 
-def read_early(old: str, directory: str, layout: Layout, *, faults: list[Fault]) -> Early | None:
-    """Read the files in `old`, which is the configuration `directory` or a whole backup of it.
+def read_early(old: str, layout: Layout, *, faults: list[Fault]) -> Early | None:
+    """Read the files in `old`, the configuration's directory.
 
     Adds what cannot be migrated to `faults`, and then returns None.
     """
@@ -81,7 +74,7 @@ def read_early(old: str, directory: str, layout: Layout, *, faults: list[Fault])
     known = tuple(sorted({*RELEASED, *commands}))
     profiles = dict(_read_profiles(old, layout, known, faults))
     enable = known if layout in ("v0.1", "v0.2") else ()
-    source = os.path.join(directory, "config.toml")
+    source = os.path.join(old, "config.toml")
     try:
         text = read_plain(os.path.join(old, "config.toml"))
         config = convert_config(text, layout=layout, enable=enable)
@@ -136,20 +129,20 @@ FIRST_SOCKET = "/var/run/docker-airlock.sock"
 
 
 def draft_early(
-    backup: Backup, *, sockets_dir: str, environment: Sequence[str], faults: list[Fault]
+    directory: str,
+    layout: Layout,
+    *,
+    sockets_dir: str,
+    environment: Sequence[str],
+    faults: list[Fault],
 ) -> Draft:
     """Plan the migration of the existing files; adds obstacles to `faults`."""
-    early = read_early(backup.source, backup.directory, backup.layout, faults=faults)
+    early = read_early(directory, layout, faults=faults)
     if early is None:
         return Draft(steps=())
-    agents = _describe(backup, early)
+    agents = _describe(directory, early)
     enable = tomllib.loads(early.config.text).get("commands", {}).get("enable", ())
-    steps = (
-        *_make_agents(backup, early, [each.before for each in agents if each.needs_refs(enable)]),
-        *_carry_modules(backup, early),
-        *_change_files(backup, early),
-        *_clear(backup, early),
-    )
+    pushing = [each.before for each in agents if each.needs_refs(enable)]
     differences = list_differences(
         agents,
         enable=enable,
@@ -158,77 +151,39 @@ def draft_early(
         has_hooks=bool(early.hooks),
     )
     return Draft(
-        steps=steps,
+        steps=(*_make_agents(directory, early, pushing), *_change_files(directory, early)),
         undo=tuple(_undo(early)),
+        moved=tuple(name for name in EARLY if os.path.isdir(os.path.join(directory, name))),
         changes=(*_list_changes(early), *differences),
         losses=tuple(list_losses(agents, enable)),
-        hints=tuple(_list_hints(backup, early, sockets_dir)),
+        hints=tuple(_list_hints(directory, early, sockets_dir)),
     )
 
 
-def _make_agents(backup: Backup, early: Early, pushing: Collection[str]) -> Iterator[Step]:
-    if early.profiles:
-        yield Make(path=os.path.join(backup.directory, "agents"))
+def _make_agents(directory: str, early: Early, pushing: Collection[str]) -> Iterator[Step]:
     for before, converted in early.profiles.items():
-        directory = os.path.join(backup.directory, "agents", early.names[before])
-        yield Make(path=directory)
+        made = os.path.join(directory, "agents", early.names[before])
         text = (before in pushing and allow_any_ref(converted.text)) or converted.text
-        yield Write(path=os.path.join(directory, Agent.PROFILE), before=None, after=text)
-        hooks = os.path.join(directory, "hooks")
-        if early.hooks:
-            yield Make(path=hooks)
+        yield Change(path=os.path.join(made, Agent.PROFILE), before=None, after=text)
         for name in early.hooks:
-            source = os.path.join(backup.migrating, "hooks", name)
-            yield Copy(source=source, target=os.path.join(hooks, name))
+            source = os.path.join(directory, "hooks", name)
+            yield Copy(source=source, path=os.path.join(made, "hooks", name))
 
 
-def _carry_modules(backup: Backup, early: Early) -> Iterator[Step]:
-    if early.used:
-        yield Make(path=os.path.join(backup.directory, "modules"))
+def _change_files(directory: str, early: Early) -> Iterator[Step]:
     for override in early.used:
-        name = f"{override.command}.toml"
-        target = os.path.join(backup.directory, "modules", name)
-        if read_whole(os.path.join(backup.source, "commands", name)) == override.text:
-            yield Copy(source=os.path.join(backup.migrating, "commands", name), target=target)
-        else:
-            yield Write(path=target, before=None, after=override.text)
-
-
-def _change_files(backup: Backup, early: Early) -> Iterator[Step]:
-    path = os.path.join(backup.directory, "config.toml")
-    before = read_whole(os.path.join(backup.source, "config.toml"))
+        path = os.path.join(directory, "modules", f"{override.command}.toml")
+        yield Change(path=path, before=None, after=override.text)
+    path = os.path.join(directory, "config.toml")
+    before = read_whole(path)
     if before != early.config.text:
-        yield Write(path=path, before=before, after=early.config.text)
+        yield Change(path=path, before=before, after=early.config.text)
     agents = [
-        Registered(
-            before=before, name=name, directory=os.path.join(backup.directory, "agents", name)
-        )
+        Registered(before=before, name=name, directory=os.path.join(directory, "agents", name))
         for before, name in early.names.items()
     ]
-    # Last: from here on a daemon serves the files above.
-    text = write_registration(agents, relative_to=backup.directory)
-    yield Write(
-        path=os.path.join(backup.directory, Locations.REGISTRATION), before=None, after=text
-    )
-
-
-def _clear(backup: Backup, early: Early) -> Iterator[Step]:
-    """Remove the migrated files, which the backup contains."""
-    carried = {
-        "commands": [f"{each.command}.toml" for each in early.used],
-        "hooks": list(early.hooks if early.profiles else ()),
-        "profiles": [f"{name}.toml" for name in early.profiles if early.layout != "v0.1"],
-    }
-    for folder, names in carried.items():
-        was = os.path.join(backup.source, folder)
-        if not os.path.isdir(was):
-            continue
-        path = os.path.join(backup.directory, folder)
-        for name in names:
-            kept = os.path.join(backup.migrating, folder, name)
-            yield Remove(path=os.path.join(path, name), backup=kept)
-        if set(os.listdir(was)) == set(names):
-            yield RemoveDirectory(path=path)
+    text = write_registration(agents, relative_to=directory)
+    yield Change(path=os.path.join(directory, Locations.REGISTRATION), before=None, after=text)
 
 
 def _undo(early: Early) -> Iterator[str]:
@@ -251,12 +206,12 @@ def _list_changes(early: Early) -> Iterator[str]:
     for override in early.overrides:
         name = f"commands/{override.command}.toml"
         if override.meaning == "skipped":
-            yield (f"{name} {override.told}: it stays where it is, where nothing reads it")
+            yield (f"{name} {override.told}: only the backup has it now")
         yield from (f"{name}: {each}" for each in override.changes)
 
 
-def _describe(backup: Backup, early: Early) -> list[Migrated]:
-    modules = os.path.join(backup.directory, "modules")
+def _describe(directory: str, early: Early) -> list[Migrated]:
+    modules = os.path.join(directory, "modules")
     shared = {
         each.command: parse_module(
             each.text, name=each.command, source=os.path.join(modules, f"{each.command}.toml")
@@ -275,12 +230,12 @@ def _describe(backup: Backup, early: Early) -> list[Migrated]:
     ]
 
 
-def _list_hints(backup: Backup, early: Early, sockets_dir: str) -> Iterator[str]:
+def _list_hints(directory: str, early: Early, sockets_dir: str) -> Iterator[str]:
     if not early.profiles:
         yield "there is no agent yet: airlock agent add NAME --workspace DIR"
-    others = set(list_names(os.path.join(backup.source, "hooks"))) - set(early.hooks)
+    others = set(list_names(os.path.join(directory, "hooks"))) - set(early.hooks)
     if others and early.hooks:
-        yield "other files stay in hooks/: a hook that looks for one beside itself needs a copy"
+        yield "other files of hooks/ are in the backup: a hook that looks for one needs a copy"
     if early.layout == "v0.1":
         target = os.path.join(sockets_dir, "default.sock")
         escaped = target.replace("%", "%%")

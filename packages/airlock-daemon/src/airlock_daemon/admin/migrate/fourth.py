@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate import EARLY
 from airlock_daemon.admin.migrate.differences import (
     Migrated,
@@ -28,7 +29,7 @@ from airlock_daemon.admin.migrate.released import (
     read_released,
     write_registration,
 )
-from airlock_daemon.admin.migrate.steps import Backup, Draft, Rename, Step, Write
+from airlock_daemon.admin.migrate.steps import Draft, Rename, Step
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.files import read_whole
@@ -48,7 +49,7 @@ class Fourth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draft_fourth(
-    backup: Backup,
+    directory: str,
     *,
     registration: str | None,
     directories: Sequence[str],
@@ -60,19 +61,19 @@ def draft_fourth(
     `registration` is v0.4's file, None if there is none. Its relative paths start at one of
     `directories`.
     """
-    beside = os.path.join(backup.directory, Locations.REGISTRATION)
+    beside = os.path.join(directory, Locations.REGISTRATION)
     is_beside = registration is None or os.path.realpath(registration) == os.path.realpath(beside)
-    source = os.path.join(backup.source, Locations.REGISTRATION) if is_beside else str(registration)
+    source = beside if is_beside else str(registration)
     try:
-        registered = _read_agents(source, beside, is_named=not is_beside, directories=directories)
+        registered = _read_agents(source, is_named=not is_beside, directories=directories)
     except AirlockError as error:
         faults.append(Fault(registration or beside, "", error.message, error.hint))
         return Draft(steps=())
-    found = _read(backup, registered, faults)
+    found = _read(directory, registered, faults)
     faults.extend(_find_unclear(found))
     before = read_whole(source) if is_beside else None
-    after = write_registration(found.agents, relative_to=backup.directory)
-    if is_beside and before is not None and _means(before, found.agents, backup.directory):
+    after = write_registration(found.agents, relative_to=directory)
+    if is_beside and before is not None and _means(before, found.agents, directory):
         after = before
     widened = {agent.name: _widen_profile(agent) for agent in found.agents}
     agents = [
@@ -86,20 +87,20 @@ def draft_fourth(
         for each in agents
         if (change := widened[each.name]) is not None and each.needs_refs(enable)
     }
-    boxed = _list_boxed(backup, found)
+    boxed = _list_boxed(found)
     changes = (change for _, change in profiles.values())
-    steps: list[Step] = [*_set_aside(found), *boxed.values(), *changes]
-    config = read_whole(os.path.join(backup.source, "config.toml"))
+    aside = [*_set_aside(found)]
+    steps: list[Step] = [*aside, *boxed.values(), *changes]
+    path = os.path.join(directory, "config.toml")
+    config = read_whole(path)
     if found.config is not None and found.config.text != config:
-        path = os.path.join(backup.directory, "config.toml")
-        steps.append(Write(path=path, before=config, after=found.config.text))
+        steps.append(Change(path=path, before=config, after=found.config.text))
     if after != before:
-        steps.append(Write(path=beside, before=before, after=after))
+        steps.append(Change(path=beside, before=before, after=after))
     undo = [f"rm -f {Locations.REGISTRATION}"] if before is None else []
-    for step in steps:
-        if isinstance(step, Rename):
-            aside, back = shlex.quote(step.target), shlex.quote(step.source)
-            undo.append(f"[ ! -e {aside} ] || mv {aside} {back}")
+    for step in aside:
+        renamed, back = shlex.quote(step.path), shlex.quote(step.source)
+        undo.append(f"[ ! -e {renamed} ] || mv {renamed} {back}")
     differences = list_differences(
         agents,
         enable=enable,
@@ -115,62 +116,45 @@ def draft_fourth(
             **{name: step.path for name, step in boxed.items()},
             **{name: path for path, (name, _) in profiles.items()},
         },
-        changes=(*([] if is_beside else moved), *_list_changes(backup, found), *differences),
+        changes=(*([] if is_beside else moved), *_list_changes(directory, found), *differences),
         losses=tuple(list_losses(agents, enable)),
         hints=tuple(_list_linked(found)),
     )
 
 
-def _read_agents(
-    source: str, beside: str, *, is_named: bool, directories: Sequence[str]
-) -> list[Registered]:
+def _read_agents(source: str, *, is_named: bool, directories: Sequence[str]) -> list[Registered]:
     text = read_plain(source)
-    # An interrupted migration has written it from some registration.
-    is_written = read_plain(beside) not in (None, write_registration(()))
-    if text is None and (is_named or is_written):
+    if text is None and is_named:
         raise AirlockError(
-            "there is no such file" if is_named else "is not where v0.4 had it",
+            "there is no such file",
             hint="name the registration that v0.4 was given with --agents FILE",
         )
     return read_released(text or "", directories=directories)
 
 
-def _read(backup: Backup, agents: Sequence[Registered], faults: list[Fault]) -> Fourth:
-    config = None
+def _read(directory: str, agents: Sequence[Registered], faults: list[Fault]) -> Fourth:
+    config, path = None, os.path.join(directory, "config.toml")
     try:
-        text = read_plain(os.path.join(backup.source, "config.toml"))
+        text = read_plain(path)
         if text is not None:
             config = convert_config(text, layout="v0.4", enable=())
     except AirlockError as error:
-        path = os.path.join(backup.directory, "config.toml")
         faults.append(Fault(path, "", error.message, error.hint))
     return Fourth(
         agents=tuple(agents),
-        overrides={agent.name: tuple(_read_overrides(backup, agent)) for agent in agents},
+        overrides={agent.name: tuple(_read_overrides(agent)) for agent in agents},
         config=config,
     )
 
 
-def _read_overrides(backup: Backup, agent: Registered) -> Iterator[Override]:
+def _read_overrides(agent: Registered) -> Iterator[Override]:
     for command in list_modules(os.path.join(agent.directory, "commands")):
         source = _locate(agent, command)
-        # An interrupted migration may have written the file.
-        text = read_lenient(_find_kept(backup, agent, command) or source)
-        yield read_override(text, command=command, source=source, layout="v0.4")
+        yield read_override(read_lenient(source), command=command, source=source, layout="v0.4")
 
 
 def _locate(agent: Registered, command: str) -> str:
     return os.path.join(agent.directory, "commands", f"{command}.toml")
-
-
-def _name_kept(agent: Registered, command: str) -> str:
-    # Names of agents and commands, and other names in the backup, contain no colon.
-    return f"{agent.name}:{command}.toml"
-
-
-def _find_kept(backup: Backup, agent: Registered, command: str) -> str | None:
-    path = os.path.join(backup.migrating, _name_kept(agent, command))
-    return path if os.path.lexists(path) else None
 
 
 def _is_linked(agent: Registered, command: str) -> bool:
@@ -178,7 +162,7 @@ def _is_linked(agent: Registered, command: str) -> bool:
     return os.path.islink(path) or os.path.islink(os.path.dirname(path))
 
 
-def _list_boxed(backup: Backup, found: Fourth) -> dict[str, Write]:
+def _list_boxed(found: Fourth) -> dict[str, Change]:
     """The steps that add a box to overrides without one, by these files' names in the backup."""
     steps = {}
     for agent in found.agents:
@@ -186,9 +170,10 @@ def _list_boxed(backup: Backup, found: Fourth) -> dict[str, Write]:
             command = override.command
             if override.is_boxed and not _is_linked(agent, command):
                 path = _locate(agent, command)
-                before = read_whole(_find_kept(backup, agent, command) or path)
-                step = Write(path=path, before=before, after=override.text)
-                steps[_name_kept(agent, command)] = step
+                # Names of agents and commands, and other names in the backup, contain no colon.
+                steps[f"{agent.name}:{command}.toml"] = Change(
+                    path=path, before=read_whole(path), after=override.text
+                )
     return steps
 
 
@@ -217,7 +202,7 @@ def _find_unclear(found: Fourth) -> Iterator[Fault]:
                 yield Fault(ascii(source), "", "has a name that cannot be printed", "rename it")
 
 
-def _set_aside(found: Fourth) -> Iterator[Step]:
+def _set_aside(found: Fourth) -> Iterator[Rename]:
     sources = {
         _locate(agent, override.command): None
         for agent in found.agents
@@ -225,15 +210,15 @@ def _set_aside(found: Fourth) -> Iterator[Step]:
         if override.meaning == "skipped"
     }
     for source in sources:
-        yield Rename(source=source, target=f"{source}{SKIPPED}")
+        yield Rename(source=source, path=f"{source}{SKIPPED}")
 
 
-def _widen_profile(agent: Registered) -> Write | None:
+def _widen_profile(agent: Registered) -> Change | None:
     """The change that keeps its pushes allowed, None if none is needed or possible."""
     path = os.path.realpath(os.path.join(agent.directory, Agent.PROFILE))
     text = None if read_lenient(path) is None else read_whole(path)
     after = None if text is None else allow_any_ref(text)
-    return None if after is None else Write(path=path, before=text, after=after)
+    return None if after is None else Change(path=path, before=text, after=after)
 
 
 def _means(text: str, agents: Sequence[Registered], base: str) -> bool:
@@ -246,7 +231,7 @@ def _means(text: str, agents: Sequence[Registered], base: str) -> bool:
     return said == {agent.name: {"path": agent.directory} for agent in agents}
 
 
-def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
+def _list_changes(directory: str, found: Fourth) -> Iterator[str]:
     if found.config is not None:
         yield from (f"config.toml: {each}" for each in found.config.changes)
     for agent in found.agents:
@@ -258,7 +243,7 @@ def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
                     f"{override.command}.toml{SKIPPED}, so that it is not used now either"
                 )
     for folder in EARLY:
-        if os.path.isdir(os.path.join(backup.directory, folder)):
+        if os.path.isdir(os.path.join(directory, folder)):
             yield f"{folder}/ is of a release before v0.4, and nothing reads it: it stays"
 
 

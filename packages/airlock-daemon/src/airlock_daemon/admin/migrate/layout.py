@@ -243,7 +243,8 @@ def advise(locations: Locations) -> Advice | None:
     command = shlex.join(("airlock", "migrate", *locations.options))
     if signs.unfinished is not None:
         problem = f"the migration of these files of Airlock {layout} was interrupted"
-        remedy = f"go on with it: {command}"
+        backup = os.path.join(locations.config_dir, f"{BACKUP}{layout}{MIGRATING}")
+        remedy = f"take it back: sh {shlex.quote(os.path.join(backup, 'undo.sh'))}; then: {command}"
     else:
         problem = f"these are files of Airlock {layout}"
         remedy = f"{command} makes them files of this release; with --dry-run it shows what changes"

@@ -1,4 +1,4 @@
-"""Plans the remaining steps of a migration."""
+"""Plans a migration."""
 
 import os
 import shlex
@@ -6,7 +6,9 @@ import stat
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
+from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate import EARLY
 from airlock_daemon.admin.migrate.early import HOOKS, draft_early
 from airlock_daemon.admin.migrate.fourth import draft_fourth
@@ -14,28 +16,24 @@ from airlock_daemon.admin.migrate.layout import (
     EARLIER,
     FILES,
     FOLDERS,
+    Layout,
     Signs,
     list_names,
     recognise,
 )
-from airlock_daemon.admin.migrate.released import read_lenient
-from airlock_daemon.admin.migrate.released_unit import ReleasedUnit, read_unit
+from airlock_daemon.admin.migrate.released_unit import ReleasedUnit
 from airlock_daemon.admin.migrate.steps import (
     SERVICE,
     Backup,
-    Make,
+    MakePrivate,
     Plan,
-    SetMode,
+    Replace,
     Step,
-    Write,
-    is_done,
 )
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.files import read_whole
 from airlock_daemon.setup.paths import Locations
 from airlock_modules import Fault
-
-_PRIVATE = 0o700
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,23 +55,22 @@ def plan_migration(
     `environment` are the names of the variables that the caller's daemon would have. Raises
     SetupError with all obstacles, and AirlockError if they cannot be examined.
     """
-    layout = recognise(signs)
+    layout, directory = recognise(signs), locations.config_dir
     if layout not in EARLIER:
         raise AirlockError(
             "another airlock-daemon has migrated these files meanwhile",
             hint="look at the result: airlock check",
         )
-    backup = Backup(directory=locations.config_dir, layout=layout)
-    faults = list(_find_odd(backup))
-    unit = signs.unit or _read_kept_unit(backup)
+    faults = list(_find_odd(directory, layout))
     if faults:
         raise SetupError(tuple(faults))
+    unit = signs.unit
     if layout == "v0.4":
         home = os.path.expanduser("~")
         registration = locations.agents or (None if unit is None else unit.agents)
         base = registration or locations.registration_file
         draft = draft_fourth(
-            backup,
+            directory,
             registration=registration,
             directories=(os.path.dirname(base), home) if unit is None else (unit.directory,),
             environment=environment,
@@ -81,60 +78,54 @@ def plan_migration(
         )
     else:
         draft = draft_early(
-            backup, sockets_dir=locations.sockets_dir, environment=environment, faults=faults
+            directory,
+            layout,
+            sockets_dir=locations.sockets_dir,
+            environment=environment,
+            faults=faults,
         )
-    sockets, undo = _open_to_nobody(locations)
-    has_unit = signs.unit is not None
-    # An incomplete backup is started again.
-    kept = {**draft.kept, **({SERVICE: service.path} if has_unit else {})}
-    begin = backup.begin(kept=kept, undo=(*draft.undo, *undo))
-    steps = (
-        *draft.steps,
-        *sockets,
-        *(_replace_unit(service) if has_unit else ()),
-        backup.end(),
-    )
-    left = (*begin, *_find_left(steps, faults, locations.config_dir))
+    steps, undo = [*draft.steps], [*draft.undo]
+    _close_sockets(locations, steps, undo)
+    kept = {**draft.kept}
+    if unit is not None:
+        kept[SERVICE] = service.path
+        before = read_whole(service.path)
+        steps.append(Replace(path=service.path, before=before, after=service.text))
+    faults.extend(_find_obstacles(steps))
     if faults:
         raise SetupError(tuple(faults))
-    return Plan(
-        layout=layout,
-        steps=left,
-        changes=(*draft.changes, *_list_lost(service, unit)),
-        losses=draft.losses,
-        hints=(*draft.hints, *_list_open(locations), *_list_launch_agents()),
-        backup=backup.final,
+    backup = Backup(
+        directory=directory, layout=layout, undo=tuple(undo), kept=kept, moved=draft.moved
     )
+    changes = (*draft.changes, *_list_lost(service, unit))
+    hints = (*draft.hints, *_list_open(locations), *_list_launch_agents())
+    draft = replace(draft, steps=tuple(steps), changes=changes, hints=hints)
+    return Plan(draft=draft, backup=backup, kept_in=backup.final)
 
 
-def _find_odd(backup: Backup) -> Iterator[Fault]:
+def _find_obstacles(steps: Sequence[Step]) -> Iterator[Fault]:
+    """Find what is where a step makes something."""
+    for step in steps:
+        is_new = not isinstance(step, MakePrivate | Change) or (
+            isinstance(step, Change) and step.before is None
+        )
+        if is_new and os.path.lexists(step.path):
+            yield Fault(step.path, "", "is where a migration makes a file", "move it away")
+
+
+def _find_odd(directory: str, layout: Layout) -> Iterator[Fault]:
     """Find files of another kind than any release creates, such as symlinks."""
-    if not backup.directory.isprintable():
-        yield Fault(ascii(backup.directory), "", "cannot be printed", "rename the directory")
+    if not directory.isprintable():
+        yield Fault(ascii(directory), "", "cannot be printed", "rename the directory")
     # v0.4's other directories stay unchanged.
-    folders = ("sockets",) if backup.layout == "v0.4" else FOLDERS
+    folders = ("sockets",) if layout == "v0.4" else FOLDERS
     for name in (*FILES, *folders):
-        path = os.path.join(backup.directory, name)
-        wanted = stat.S_IFREG if name in FILES else stat.S_IFDIR
-        yield from _judge(path, wanted)
+        path = os.path.join(directory, name)
+        yield from _judge(path, stat.S_IFREG if name in FILES else stat.S_IFDIR)
         if name in EARLY and os.path.isdir(path):
             for entry in sorted(os.listdir(path)):
-                is_read = entry.endswith(".toml") or entry in HOOKS
-                if is_read:
+                if entry.endswith(".toml") or entry in HOOKS:
                     yield from _judge(os.path.join(path, entry), stat.S_IFREG)
-            yield from _find_special(path)
-
-
-def _find_special(folder: str) -> Iterator[Fault]:
-    for directory, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(directory, name)
-            if stat.S_IFMT(os.lstat(path).st_mode) not in (
-                stat.S_IFREG,
-                stat.S_IFDIR,
-                stat.S_IFLNK,
-            ):
-                yield Fault(path, "", "is no file, and cannot be in a backup", "move it away")
 
 
 def _judge(path: str, wanted: int) -> Iterator[Fault]:
@@ -152,28 +143,19 @@ def _judge(path: str, wanted: int) -> Iterator[Fault]:
         yield Fault(ascii(path), "", "has a name that cannot be printed", "rename it")
 
 
-def _read_kept_unit(backup: Backup) -> ReleasedUnit | None:
-    text = read_lenient(os.path.join(backup.migrating, SERVICE))
-    return None if text is None else read_unit(text, home=os.path.expanduser("~"))
-
-
-def _open_to_nobody(locations: Locations) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """The steps that make the sockets directory private, and the shell lines that undo them.
+def _close_sockets(locations: Locations, steps: list[Step], undo: list[str]) -> None:
+    """Add the step that makes the sockets directory private, and the shell line that undoes it.
 
     One that an option chose may contain other files, and stays as it is.
     """
     path = locations.sockets_dir
     if path != os.path.join(locations.config_dir, "sockets"):
-        return (), ()
+        return
+    steps.append(MakePrivate(path=path))
     try:
-        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        undo.append(f"chmod {stat.S_IMODE(os.lstat(path).st_mode):04o} sockets")
     except FileNotFoundError:
-        return (Make(path=path),), ("rmdir sockets 2>/dev/null || :",)
-    return (SetMode(path=path, mode=_PRIVATE),), (f"chmod {mode:04o} sockets",)
-
-
-def _replace_unit(service: Service) -> Iterator[Step]:
-    yield Write(path=service.path, before=read_whole(service.path), after=service.text)
+        undo.append("rmdir sockets 2>/dev/null || :")
 
 
 def _list_lost(service: Service, unit: ReleasedUnit | None) -> Iterator[str]:
@@ -202,13 +184,3 @@ def _list_launch_agents() -> Iterator[str]:
                 f"{path} is a launch agent of macOS and stays as it is, since this release serves "
                 f"on Linux alone: if nothing needs it: launchctl unload {shlex.quote(path)}"
             )
-
-
-def _find_left(steps: Sequence[Step], faults: list[Fault], directory: str) -> Iterator[Step]:
-    """The steps that are not done; adds obstacles to `faults`."""
-    for step in steps:
-        try:
-            if not is_done(step):
-                yield step
-        except AirlockError as error:
-            faults.append(Fault(directory, "", error.message, error.hint))
