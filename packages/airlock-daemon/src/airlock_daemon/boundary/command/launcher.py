@@ -411,7 +411,6 @@ class NativeLauncher:
         self._path = path
         self.nofile = nofile
         self._turn = trio.Lock()
-        self._ahead: tuple[socket.socket, socket.socket] | None = None
         self._idle: list[socket.socket] = []
         self._start()
 
@@ -469,8 +468,7 @@ class NativeLauncher:
                 control.close()
             else:
                 return Launch(control, self._keep)
-        ours, theirs = self._ahead or make_pair()
-        self._ahead = None
+        ours, theirs = make_pair()
         try:
             await self._send(message, [theirs.fileno(), *descriptors])
         except BaseException:
@@ -478,8 +476,6 @@ class NativeLauncher:
             raise
         finally:
             theirs.close()
-        # While the tool starts, prepare the next pair.
-        self._refill()
         return Launch(ours, self._keep)
 
     def _keep(self, control: socket.socket) -> None:
@@ -492,21 +488,15 @@ class NativeLauncher:
     def close(self) -> None:
         """End the launcher. Running commands end with their own control sockets."""
         self._is_open = False
-        for end in (*self._idle, *(self._ahead or ())):
+        for end in self._idle:
             end.close()
         self._idle.clear()
-        self._ahead = None
         self._orders.close()
         # SIGKILL: it holds no state, and waiting for one stopped by SIGSTOP would never end.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
-
-    def _refill(self) -> None:
-        if self._ahead is None:
-            with contextlib.suppress(OSError):
-                self._ahead = make_pair()
 
     async def _send(self, message: bytes, descriptors: Sequence[int]) -> None:
         if not self._turn.locked():

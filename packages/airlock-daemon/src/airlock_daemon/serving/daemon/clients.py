@@ -190,7 +190,7 @@ class Clients:
                 reason=shorten(reason),
                 layer=layer,
                 rule=rule,
-                request=visit.asked_by,
+                request=None if visit.origin is None else visit.origin.request,
                 peer=visit.peer,
             )
         )
@@ -213,11 +213,6 @@ class _Visit:
             closer=agent.closer,
             turns=agent.turns,
         )
-
-    @property
-    def asked_by(self) -> str | None:
-        """The request id of the relay's command."""
-        return None if self.origin is None else self.origin.request
 
     @property
     def peer(self) -> dict[str, int]:

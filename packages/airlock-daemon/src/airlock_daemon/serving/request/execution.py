@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.fairness.gate import Place
 from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
+from airlock_daemon.serving.audit.record import DETAIL
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.serving.session import ClientGone, Said
@@ -64,7 +66,7 @@ async def run_job(job: Job, call: Call) -> None:
             agent=agent,
             shared=call.shared,
         )
-        recording.note_hook(reviewed.detail)
+        recording.note(detail=shorten(reviewed.detail, most=DETAIL))
         if is_captured:
             await send(reviewed, call.session, agent.turns)
             finished = replace(finished, ended=reviewed.ended)

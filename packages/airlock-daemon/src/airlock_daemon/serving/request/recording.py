@@ -9,7 +9,6 @@ from airlock_daemon.boundary.audit_text import ARGUMENTS, shorten, shorten_all
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import (
     ASKED,
-    DETAIL,
     Outcome,
     Record,
     shorten_asked,
@@ -69,10 +68,6 @@ class Recording:
             args=shorten_all(request.args, most=ARGUMENTS - ASKED),
             cwd=None if request.cwd is None else shorten(request.cwd),
         )
-
-    def note_hook(self, detail: str) -> None:
-        """Record what the post-exec hook did."""
-        self.note(detail=shorten(detail, most=DETAIL))
 
     def begin(self, *, sandbox: str, is_output_seen: bool) -> None:
         """Record the start before it happens; raises Failed if the command must not start then.

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -102,10 +103,8 @@ class DaemonState:
 
     def record(self, record: Record) -> None:
         """Write a record after the fact; logs an error if it cannot be written."""
-        try:
-            self.audit.write(record)
-        except Failed as error:
-            log.error("%s; %s", error.message, error.hint)
+        with suppress(Failed):
+            self.record_ahead(record)
 
     def record_ahead(self, record: Record) -> None:
         """Write a record before an action; raises Failed if the action must then not happen."""
