@@ -74,3 +74,17 @@ def test_serving_says_which_systems_it_needs(world: World) -> None:
         assert said[0].startswith("airlock: serving needs Linux or macOS: Python has no os.O_PATH,")
         assert said[0].endswith(" here (sunos5)")
         assert said[1].startswith("airlock: hint: ")
+
+
+def test_a_command_that_needs_a_box_is_refused_as_the_daemon_does(world: World) -> None:
+    """No other system makes one; a broker needs none."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"git"', '"git", "git-remote"'))
+    other = f'{WITH_LOOP}{remove_linux_names()}\nsys.platform = "darwin"\n{MAIN}'
+    options = ("--config", str(world.config), "--agents", str(world.agents_file), "test", "my")
+    words = ("git-remote", "ssh", "git@host", "git-upload-pack 'a'")
+    allowed = airlock_daemon(*options, *words, before=("-c", other)).stdout
+    assert "no-box" not in allowed
+    refused = airlock_daemon(*options, "git", "status", status=1, before=("-c", other)).stdout
+    assert '\nrule: "no-box"\n' in refused
+    assert "Python is one for macOS" in refused

@@ -5,6 +5,7 @@ undecided.
 """
 
 import functools
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -170,7 +171,7 @@ def _foresee(
     generation: Generation, module: Module, args: Sequence[str], found: Verdict
 ) -> Verdict:
     """Add what is known of the command's box, and of what it will send to a broker from there."""
-    if generation.boxes.mode == "off":
+    if generation.boxes.mode == "off" or sys.platform != "linux":
         from airlock_daemon.boundary.box.choice import Maker  # noqa: PLC0415 - seldom needed
 
         try:
