@@ -11,8 +11,9 @@ import unicodedata
 from typing import Final
 
 # Unicode categories: controls, formats (including bidirectional and zero-width ones), surrogates,
-# private use, unassigned, and line and paragraph separators.
-_ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# private use, unassigned, and line and paragraph separators. Then bidirectional classes: what is
+# written from right to left, and reorders what is beside it.
+_ESCAPED_KINDS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "R", "AL", "AN"})
 # Invisible letters, marks and symbols: the Hangul fillers, the combining grapheme joiner, the Khmer
 # inherent vowels, the braille blank, fillers of Khitan and of hieroglyphs, an empty note, and the
 # variation selectors.
@@ -20,8 +21,6 @@ _ESCAPED_CHARACTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
     "\U00013441\U00013442\U00016fe4\U0001d159"
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
-# Bidirectional classes of what is written from right to left, and reorders what is beside it.
-_ESCAPED_DIRECTIONS: Final = frozenset({"R", "AL", "AN"})
 _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
@@ -111,13 +110,7 @@ def _escape(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    category = unicodedata.category(char)
-    is_misleading = (
-        (category == "Zs" and char != " ")
-        or category in _ESCAPED_CATEGORIES
-        or char in _ESCAPED_CHARACTERS
-        or unicodedata.bidirectional(char) in _ESCAPED_DIRECTIONS
-    )
-    if is_misleading:
+    kinds = {unicodedata.category(char), unicodedata.bidirectional(char)}
+    if kinds & _ESCAPED_KINDS or char in _ESCAPED_CHARACTERS or ("Zs" in kinds and char != " "):
         return f"\\u{{{code:x}}}"
     return char

@@ -67,11 +67,8 @@ def to_json(value: object) -> bytes:
     if line.isascii() and b"\x7f" not in line:
         return line
     text = line.decode()
-    if is_shown(text):
-        return line
-    return text.translate(
-        {ord(each): _escape(each) for each in set(text) if not is_shown(each)}
-    ).encode()
+    hidden = {ord(each): _escape(each) for each in set(text) if not is_shown(each)}
+    return text.translate(hidden).encode()
 
 
 def _escape(char: str) -> str:

@@ -19,7 +19,7 @@ from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import find_contradictions, find_unpinned
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State
-from airlock_daemon.setup.trust import find_loose_authorities, find_untrusted, list_deciding
+from airlock_daemon.setup.trust import AUTHORITIES, find_untrusted, list_deciding
 from airlock_daemon.setup.workspaces import Unserved, judge_workspaces
 from airlock_modules import GIT_REMOTE, Fault, Grant, Module, evaluate
 
@@ -138,7 +138,10 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     )
     faults.extend(named("ownership", find_untrusted(deciding)))
     for variables in (os.environ, *(each.profile.env for each in agents.values())):
-        faults.extend(named("ownership", find_loose_authorities(variables, workspaces)))
+        if any(map(variables.get, AUTHORITIES)):
+            from airlock_daemon.setup.trusted_command import find_loose_authorities  # noqa: PLC0415
+
+            faults.extend(named("ownership", find_loose_authorities(variables, workspaces)))
     notes = state.read_notes(faults=faults)
     known = {
         agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}

@@ -6,12 +6,11 @@ writable for nobody else.
 """
 
 import grp
-import itertools
 import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.path_text import is_within
 from airlock_modules import Fault
@@ -20,7 +19,7 @@ from airlock_wire import quote
 # SYS_GID_MAX of login.defs(5).
 _SYSTEM_GROUPS = 999
 
-_AUTHORITIES = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "SSL_CERT_DIR", "GIT_SSL_CAPATH")
+AUTHORITIES = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "SSL_CERT_DIR", "GIT_SSL_CAPATH")
 """Variables that name authorities of TLS: two files, and two lists of directories."""
 
 # As many symlinks as the kernel follows (path_resolution(7)).
@@ -35,14 +34,15 @@ def list_deciding(
     These are `files`, the directory `modules` with its files, and the agents' `directories`.
     """
     yield from (file for file in files if file is not None)
-    yield from _list_folder(modules)
+    yield from list_folder(modules)
     for directory in directories:
         yield os.path.join(directory, "airlock.toml")
         for name in ("commands", "hooks"):
-            yield from _list_folder(os.path.join(directory, name))
+            yield from list_folder(os.path.join(directory, name))
 
 
-def _list_folder(folder: str) -> Iterator[str]:
+def list_folder(folder: str) -> Iterator[str]:
+    """A directory and the paths in it, or the path of what is none."""
     yield folder
     if os.path.isdir(folder) and os.access(folder, os.R_OK):
         yield from (os.path.join(folder, entry) for entry in sorted(os.listdir(folder)))
@@ -74,22 +74,6 @@ def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] |
     for fault in find_untrusted([path]):
         return f"{quote(fault.source)} {fault.problem}", fault.remedy
     return None
-
-
-def find_loose_authorities(
-    variables: Mapping[str, str], workspaces: Sequence[str]
-) -> Iterator[Fault]:
-    """Find what `variables` name of authorities that somebody else could write.
-
-    Who can, vouches for any server to the daemon, which sends it credentials.
-    """
-    for name in _AUTHORITIES:
-        value = variables.get(name, "")
-        for text in [value] if name in _AUTHORITIES[:2] else value.split(os.pathsep):
-            files = _list_folder(os.path.abspath(os.path.expanduser(text))) if text else ()
-            problems = (find_file_problem(each, workspaces) for each in files)
-            for problem in itertools.islice(filter(None, problems), 1):
-                yield Fault(name, "", *problem)
 
 
 def leads_through(path: str, written: Sequence[str]) -> bool:

@@ -1,12 +1,23 @@
-"""Finds who else could write a program that the daemon runs for a credential, or a file of it."""
+"""Finds who else could write a program that the daemon runs for a credential, or a file of it.
 
+The authorities of TLS, to whose servers it sends them, are among these.
+"""
+
+import itertools
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from airlock_daemon.setup.trust import find_file_problem, find_untrusted, leads_through
+from airlock_daemon.setup.trust import (
+    AUTHORITIES,
+    find_file_problem,
+    find_untrusted,
+    leads_through,
+    list_folder,
+)
+from airlock_modules import Fault
 from airlock_wire import quote
 
 # As many nested interpreters as the kernel follows, and the bytes that it reads of a first line.
@@ -53,6 +64,22 @@ def find_words_problem(words: Iterable[str], workspaces: Sequence[str]) -> tuple
         if problem is not None:
             return problem
     return None
+
+
+def find_loose_authorities(
+    variables: Mapping[str, str], workspaces: Sequence[str]
+) -> Iterator[Fault]:
+    """Find what `variables` name of authorities that somebody else could write.
+
+    Who can, vouches for any server to the daemon, which sends it credentials.
+    """
+    for name in AUTHORITIES:
+        value = variables.get(name, "")
+        for text in [value] if name in AUTHORITIES[:2] else value.split(os.pathsep):
+            files = list_folder(os.path.abspath(os.path.expanduser(text))) if text else ()
+            problems = (find_file_problem(each, workspaces) for each in files)
+            for problem in itertools.islice(filter(None, problems), 1):
+                yield Fault(name, "", *problem)
 
 
 def _find_directory_problem(path: str) -> tuple[str, str] | None:

@@ -3,6 +3,8 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import trio
@@ -13,6 +15,7 @@ from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launch
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request.hooks import consult
+from airlock_daemon.serving.request.job import Call
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_modules.operation import Operation
 from airlock_wire import Request
@@ -207,6 +210,8 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
         search_path="",
     )
     request = Request(id=1, method="exec", command="sh", args=(), container_id="cd" * 32)
+    agent = AgentState(generation, shared)
+    call = SimpleNamespace(generation=generation, agent=agent, shared=shared)
     trio.lowlevel.add_instrument(shared.rounds)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shared.rounds.run)
@@ -214,11 +219,9 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
             passed = await consult(
                 request,
                 str(path),
+                cast("Call", call),
                 container=proved,
                 operation=Operation(("run", "sh", "-c", "a  b")),
-                generation=generation,
-                agent=AgentState(generation, shared),
-                shared=shared,
             )
             assert passed == request
             seen = json.loads((world.agent / "seen").read_text())

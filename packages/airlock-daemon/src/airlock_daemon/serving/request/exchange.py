@@ -26,7 +26,6 @@ from airlock_daemon.serving.request.job import (
     Allowed,
     Call,
     Reloaded,
-    consult_hook,
     decide_call,
     prove,
 )
@@ -96,13 +95,10 @@ async def serve_request(
 
 async def _carry_out(request: Request, call: Call) -> None:
     try:
-        while True:
-            try:
-                await _perform(request, call)
-            except Reloaded as reloaded:
-                call = replace(call, generation=call.agent.generation, held=reloaded.job)
-            else:
-                return
+        await _perform(request, call)
+    except Reloaded as reloaded:
+        again = replace(call, generation=call.agent.generation, held=reloaded.job)
+        await _carry_out(request, again)
     except ClientGone:
         call.cancellation.reason = call.cancellation.reason or "hangup"
     except AirlockError as error:
@@ -152,8 +148,6 @@ async def _perform(request: Request, call: Call) -> None:
 
 def _hand_over(request: Request, generation: Generation) -> Request:
     """As `hand_over`, for a request."""
-    if request.command != "ssh":
-        return request
     command, args = hand_over(generation.grant, request.command, request.args)
     if command == request.command:
         return request
@@ -199,7 +193,9 @@ async def _run_broker(
         if pre_exec is not None:
             container = await prove(peer, call)
             operation = broker.name_operation(request, admitted)
-            rewritten = await consult_hook(
+            from airlock_daemon.serving.request.hooks import consult  # noqa: PLC0415
+
+            rewritten = await consult(
                 request, pre_exec, call, container=container, operation=operation
             )
             if rewritten != request:

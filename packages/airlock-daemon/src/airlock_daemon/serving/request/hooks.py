@@ -18,6 +18,7 @@ from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.platform.system import SEARCH
+from airlock_daemon.serving.request.job import Call
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.generation import Generation
 from airlock_modules.operation import Operation
@@ -173,12 +174,10 @@ class _Said:
 async def consult(
     request: Request,
     path: str,
+    call: Call,
     *,
     container: str | None,
     operation: Operation,
-    generation: Generation,
-    agent: AgentState,
-    shared: DaemonState,
 ) -> Request:
     """Show a request to the hook at `path`; return the request to perform, often the same.
 
@@ -186,14 +185,14 @@ async def consult(
     nothing left out. Raises Denied: layer "hook" if the hook refuses or fails, layer
     "limit" if too many requests wait for a hook.
     """
-    limits = generation.limits
+    generation, agent, limits = call.generation, call.agent, call.generation.limits
     shown = _encode(replace(request, container_id=container), operation)
     answer = _Answer(GROWTH * limits.request_bytes, agent.gate)
     place = await agent.gate.take_for_hook()
     try:
         await agent.share.take(place)
         exit_code = await run_hook(
-            path, iter((shown,)), answer.add, generation=generation, agent=agent, shared=shared
+            path, iter((shown,)), answer.add, generation=generation, agent=agent, shared=call.shared
         )
         if exit_code == 0:
             return _read_answer(answer.data, shown, request, limits.arguments)

@@ -16,7 +16,6 @@ from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Grant, Module, evaluate
-from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
@@ -174,10 +173,7 @@ async def prove(peer: Peer, call: Call) -> str | None:
 
 
 class Reloaded(Exception):
-    """The rules were reloaded while `job`, which is approved now, waited for a person.
-
-    Nothing of it has begun, so all steps are taken again.
-    """
+    """The rules were reloaded while `job` waited; it is approved, and nothing of it has begun."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -204,28 +200,6 @@ async def require_approval(
         await require(asked, peer, call, tell)
         if call.agent.generation is not call.generation:
             await judge(replace(call, generation=call.agent.generation))
-
-
-async def consult_hook(
-    request: Request,
-    pre_exec: str,
-    call: Call,
-    *,
-    container: str | None,
-    operation: Operation,
-) -> Request:
-    """As `hooks.consult`."""
-    from airlock_daemon.serving.request.hooks import consult  # noqa: PLC0415
-
-    return await consult(
-        request,
-        pre_exec,
-        container=container,
-        operation=operation,
-        generation=call.generation,
-        agent=call.agent,
-        shared=call.shared,
-    )
 
 
 class Allowed(msgspec.Struct, frozen=True):

@@ -22,7 +22,6 @@ from airlock_daemon.serving.request.job import (
     Call,
     Job,
     agree,
-    consult_hook,
     find_term,
     prove,
 )
@@ -46,12 +45,11 @@ async def run_tool(
             args = await _confine_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
-            rewritten = await consult_hook(
-                request,
-                pre_exec,
-                call,
-                container=container,
-                operation=Operation(("run", request.command, *request.args)),
+            from airlock_daemon.serving.request.hooks import consult  # noqa: PLC0415
+
+            operation = Operation(("run", request.command, *request.args))
+            rewritten = await consult(
+                request, pre_exec, call, container=container, operation=operation
             )
             if rewritten != request:
                 return rewritten
