@@ -122,10 +122,15 @@ def test_what_is_denied_cannot_be_done_under_another_name(denied: str, action: s
 
 def test_the_owner_is_demanded_where_a_pattern_matched_the_bucket() -> None:
     """Anybody can make a bucket of such a name; one that is written in full is the human's word."""
-    account = "123456789012"
-    assert GRANT.find_owner(call("s3:PutObject", bucket="acme-logs-x"), account) == account
-    assert GRANT.find_owner(call("s3:PutObject", bucket="acme-data"), account) is None
-    assert GRANT.find_owner(call("s3:ListBuckets"), account) is None
+    owned = "x-amz-expected-bucket-owner"
+    assert [*GRANT.list_owned(call("s3:PutObject", bucket="acme-logs-x"))] == [owned]
+    assert [*GRANT.list_owned(call("s3:PutObject", bucket="acme-data"))] == []
+    assert [*GRANT.list_owned(call("s3:ListBuckets"))] == []
+    copy = call("s3:CopyObject", bucket="acme-data", source="acme-logs-x/key")
+    assert [*GRANT.list_owned(copy)] == ["x-amz-source-expected-bucket-owner"]
+    assert GRANT.needs_account
+    for more in ({"buckets": ("acme-data",)}, {"account": "1" * 12}, {"endpoint": "minio.test"}):
+        assert not msgspec.structs.replace(GRANT, **more).needs_account
 
 
 @pytest.mark.parametrize("pattern", ["s3", "*", "S3:Get*", "s3:Get Object", "s3:", "GET /x"])

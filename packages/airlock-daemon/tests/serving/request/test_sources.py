@@ -22,6 +22,7 @@ from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.setup.stored import Secrets, Stored
 from airlock_modules.apis import Api, Credential, Source
+from airlock_modules.apis.aws import Grant
 from worlds import World
 
 CANARY = "c4n4ry-7f3a"
@@ -353,6 +354,36 @@ async def test_keys_of_aws_are_fetched_again_before_they_end(
         for _ in range(5):
             nursery.start_soon(host.get, short)
     assert host.count == 3
+
+
+@pytest.mark.parametrize(
+    ("buckets", "said", "account"),
+    [
+        ("acme-*", '{"UserId": "A", "Account": "123456789012"}', "123456789012"),
+        ("acme-*", "no network", ""),
+        ("acme-*", '{"Account": "12345678901\\n2"}', ""),
+        ("acme-data", '{"Account": "123456789012"}', ""),
+    ],
+)
+async def test_the_account_of_keys_is_asked_for_where_it_decides(
+    host: Host, buckets: str, said: str, account: str
+) -> None:
+    """It owns the buckets that a pattern matches, and `aws` does not export it."""
+    keys = json.dumps({"Version": 1, "AccessKeyId": "AKIA7", "SecretAccessKey": CANARY})
+    program = host.world.root / "aws"
+    asks = "sts get-caller-identity --output json --profile readonly"
+    program.write_text(
+        f"#!/bin/sh\n[ \"$*\" = '{asks}' ] && echo '{said}' && exit\n"
+        f"[ \"$1\" = configure ] && echo '{keys}'\n"
+    )
+    program.chmod(0o755)
+    wanted = api("command", str(program), *sources._EXPORT, "--profile", "readonly")
+    assert wanted.credential is not None
+    source = replace(wanted.credential.source, format="aws")
+    credential = replace(wanted.credential, kind="aws", source=source)
+    grant = Grant(profile="readonly", buckets=(buckets,))
+    given = await host.get(replace(wanted, credential=credential, aws=grant))
+    assert json.loads(given)["account"] == account
 
 
 async def test_keys_that_have_ended_are_not_used(host: Host) -> None:

@@ -12,11 +12,13 @@ import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.workspace.temporary import make_empty
@@ -58,6 +60,10 @@ _LOGINS = {
     "vault": "vault login",
 }
 """The login commands of programs that print a credential."""
+
+
+_EXPORT = ("configure", "export-credentials", "--format", "process")
+_IDENTIFY = ("sts", "get-caller-identity", "--output", "json")
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -254,9 +260,27 @@ class Sources:
         try:
             if source.format == "kubeconfig":
                 return await self._use_kubeconfig(kept, agent, api, data)
-            return _interpret(data, credential)
+            access = _interpret(data, credential)
         except BadCredential as error:
             raise Failed(f"{origin} {error}", hint=advice) from None
+        if api.aws is not None and api.aws.needs_account and source.words[1:5] == _EXPORT:
+            access = replace(access, token=await self._name_account(kept, agent, source, access))
+        return access
+
+    async def _name_account(
+        self, kept: _Kept, agent: AgentState, source: "Source", access: Access
+    ) -> str:
+        """AWS keys with the number of their account, which most versions of `aws` do not export.
+
+        Without it if that cannot be learned.
+        """
+        keys = msgspec.json.decode(access.token)
+        if not keys["account"]:
+            words = (source.words[0], *_IDENTIFY, *source.words[5:])
+            with suppress(Failed, msgspec.MsgspecError, UnicodeDecodeError):
+                printed = await self._run(kept, agent, words, quote(shlex.join(words)), "", {})
+                keys["account"] = msgspec.json.decode(printed, type=_Identity).account
+        return msgspec.json.encode(keys).decode()
 
     async def _use_kubeconfig(
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
@@ -374,6 +398,12 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
     if credential.kind == "client-certificate" and not access.certificate:
         raise BadCredential("has no certificate")
     return access
+
+
+class _Identity(msgspec.Struct, rename="pascal"):
+    """The output of `aws sts get-caller-identity --output json`."""
+
+    account: Annotated[str, msgspec.Meta(pattern="^[0-9]{12}$")]
 
 
 class _Exported(msgspec.Struct, rename="pascal"):

@@ -6,6 +6,7 @@ the S3 headers for which IAM has separate actions (an ACL, tags, a lock).
 
 import functools
 import re
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -181,15 +182,22 @@ class Grant(Struct, frozen=True, kw_only=True):
                 return f"the role {shown} is not granted", "roles", _advise("roles", shown)
         return None
 
-    def find_owner(self, call: Call, account: str) -> str | None:
-        """Return the account that must own a call's bucket if only a pattern matches its name.
+    @property
+    def needs_account(self) -> bool:
+        """Whether the account of the credential decides, since a pattern names buckets."""
+        has_pattern = any("*" in each for each in self.buckets)
+        return has_pattern and self.account is None and self.endpoint is None
 
-        A bucket that the operator named in full is trusted. `account` is the credential's.
+    def list_owned(self, call: Call) -> Iterator[str]:
+        """Yield the headers that must name the owner of a bucket that only a pattern matches.
+
+        A bucket that the operator named in full is trusted.
         """
-        owner = self.account or account
-        if call.bucket is None or call.bucket in self.buckets or not owner:
-            return None
-        return owner if all(each.takes_owner for each in call.operations) else None
+        source = None if call.source is None else call.source.partition("/")[0]
+        if all(each.takes_owner for each in call.operations):
+            for name, bucket in (("", call.bucket), ("source-", source)):
+                if bucket is not None and bucket not in self.buckets:
+                    yield f"x-amz-{name}expected-bucket-owner"
 
 
 def find_action_problem(pattern: str) -> str | None:

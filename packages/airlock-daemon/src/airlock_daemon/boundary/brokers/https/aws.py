@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.https.exchange import Prepared
 from airlock_daemon.boundary.brokers.https.incoming import BufferedBody, Incoming, Spool
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
-from airlock_modules.apis.aws import Call, Keys
+from airlock_modules.apis.aws import Call, Grant, Keys
 from airlock_modules.apis.aws.operations import LONGEST_FORM, load_table, read_form
 from airlock_modules.apis.aws.signature import (
     Signature,
@@ -164,7 +164,7 @@ def sign_request(
 ) -> Prepared:
     """Sign a granted request with the real keys of its session, or else those in `secret`.
 
-    Raises Failed without keys from the daemon, or for a bucket expected in another account.
+    Raises Failed without keys from the daemon, or for a bucket that may be another account's.
     """
     head = request.head
     if request.session is not None:
@@ -173,16 +173,8 @@ def sign_request(
         if secret is None:
             raise Failed("the daemon has no keys of AWS", hint="try again")
         keys = msgspec.json.decode(secret, type=Keys)
-    owner = None if api.aws is None else api.aws.find_owner(request.call, keys.account)
-    if owner is not None and head.get("x-amz-expected-bucket-owner") != owner:
-        if head.get("x-amz-expected-bucket-owner") is not None:
-            raise Failed(
-                "the bucket is expected to be another account's than the credential",
-                hint="a person on the host can write its name in full into [aws] buckets in "
-                f"airlock.toml{AND_RELOAD}",
-            )
-        headers = (*head.headers, (b"x-amz-expected-bucket-owner", owner.encode()))
-        head = msgspec.structs.replace(head, headers=headers)
+    if api.aws is not None:
+        head = _name_owners(head, api.aws, request.call, keys.account)
     signed = sign(head, request.signature, keys, request.payload, now=time.time())
     secrets = tuple(each for each in (keys.secret, keys.token) if each)
     rewrite = None
@@ -204,6 +196,34 @@ def sign_request(
     )
 
 
+def _name_owners(head: Head, grant: Grant, call: Call, account: str) -> Head:
+    """Have AWS refuse a bucket that only a pattern matches if another account owns it.
+
+    Anybody can make one of such a name. Raises Failed.
+    """
+    owner = grant.account or account
+    if not owner and grant.endpoint is not None:
+        # A service that is not AWS has no such accounts.
+        return head
+    remedy = "a person on the host can write its name in full into [aws] buckets"
+    for name in grant.list_owned(call):
+        if not owner:
+            raise Failed(
+                "only a pattern matches the bucket, and the credential's account is not known",
+                hint=f"{remedy}, or the account into [aws] account, in airlock.toml{AND_RELOAD}",
+            )
+        said = head.get(name)
+        if said not in (None, owner):
+            raise Failed(
+                "the bucket is expected to be another account's than the credential",
+                hint=f"{remedy} in airlock.toml{AND_RELOAD}",
+            )
+        if said is None:
+            headers = (*head.headers, (name.encode(), owner.encode()))
+            head = msgspec.structs.replace(head, headers=headers)
+    return head
+
+
 def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
     """Replace the keys in an answer to AssumeRole. Raises Failed if it cannot be parsed."""
     found = {each["name"]: each["value"] for each in _ANSWER.finditer(answer)}
@@ -213,7 +233,8 @@ def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
             hint="ask for it in XML, as SDKs do",
         )
     real = {name: html.unescape(value.decode()) for name, value in found.items()}
-    keys = Keys(real[b"AccessKeyId"], real[b"SecretAccessKey"], real[b"SessionToken"])
+    account = role.split(":")[4]
+    keys = Keys(real[b"AccessKeyId"], real[b"SecretAccessKey"], real[b"SessionToken"], account)
     made = sessions.seal(Session(keys, role))
     new = {
         b"AccessKeyId": made.id.encode(),
