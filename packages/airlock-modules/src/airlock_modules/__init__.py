@@ -25,7 +25,6 @@ from airlock_modules.files.module_file import Module, load_builtin, narrow_modul
 from airlock_modules.files.remote_tables import names_git_grant, read_git_grant
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
 from airlock_modules.files.variables import find_secret_names, select_forwarded
-from airlock_modules.reading.plain import PlainReading
 from airlock_modules.remotes.destination import (
     Destination,
     Login,
@@ -57,8 +56,6 @@ from airlock_modules.remotes.push import (
     compose_report,
     judge_push,
 )
-from airlock_modules.rules.judgement import PlainRules
-from airlock_modules.rules.rule import RuleError
 
 from ._version import __version__
 
@@ -71,6 +68,7 @@ if TYPE_CHECKING:
     from airlock_modules.reading.grammar import parse
     from airlock_modules.reading.option_table import OptionTable
     from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
+    from airlock_modules.reading.plain import PlainReading
     from airlock_modules.remotes.hosts import HostLine, find_host, read_host_line
     from airlock_modules.remotes.session_words import Query, Session, read_session_words
     from airlock_modules.remotes.ssh_words import (
@@ -79,7 +77,9 @@ if TYPE_CHECKING:
         names_transport,
         read_ssh_words,
     )
+    from airlock_modules.rules.judgement import PlainRules
     from airlock_modules.rules.parsed_judgement import GrammarRules
+    from airlock_modules.rules.rule import RuleError
     from airlock_modules.rules.unseen import list_unseen
 
 __all__ = [
@@ -176,6 +176,7 @@ _LOADED_LATER = {
         "reading.grammar": ("parse",),
         "reading.option_table": ("OptionTable",),
         "reading.parsed": ("Flag", "Parsed", "PathUse", "Piece"),
+        "reading.plain": ("PlainReading",),
         "remotes.hosts": ("HostLine", "find_host", "read_host_line"),
         "remotes.session_words": ("Query", "Session", "read_session_words"),
         "remotes.ssh_words": (
@@ -184,7 +185,9 @@ _LOADED_LATER = {
             "names_transport",
             "read_ssh_words",
         ),
+        "rules.judgement": ("PlainRules",),
         "rules.parsed_judgement": ("GrammarRules",),
+        "rules.rule": ("RuleError",),
         "rules.unseen": ("list_unseen",),
     }.items()
     for name in names

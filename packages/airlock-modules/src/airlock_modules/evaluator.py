@@ -16,12 +16,11 @@ from msgspec import Struct
 from airlock_modules.files.builtins import GIT_REMOTE
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import is_name
-from airlock_modules.reading.plain import PlainReading
-from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.reading.parsed import Parsed, PathUse
+    from airlock_modules.reading.plain import PlainReading
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -63,7 +62,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     `message` and `hint` go to the client: they quote its input (see `quote`), name no host path,
     and suggest no other spelling. `rule` is the text of the deciding rule, `reason` the module's
     reason for it, if any; the message ends with it. `steps` are for people on the host. `reading`
-    has the parsed arguments, None if the rules were not reached.
+    has the parsed arguments, None if they were not parsed.
     """
 
     allowed: bool
@@ -85,9 +84,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     @property
     def paths(self) -> "tuple[PathUse, ...]":
         """The paths that an allowed request names; access to them is checked elsewhere."""
-        if not self.allowed or self.reading is None or isinstance(self.reading, PlainReading):
-            return ()
-        return self.reading.paths
+        return () if not self.allowed or self.reading is None else self.reading.paths
 
 
 # A running daemon applies a changed file only after a reload.
@@ -102,7 +99,8 @@ def evaluate(
 ) -> Decision:
     """Judge one request. Accepts any strings, surrogates included; raises nothing.
 
-    Without `is_explained` the steps for the ceiling, module and profile that passed are omitted.
+    Without `is_explained` the steps for the ceiling, module and profile that passed are omitted,
+    and the arguments are not parsed for a module that refuses none.
     """
     if command not in grant.ceiling:
         return _refuse_unknown(command if is_name(command) else quote(command), command)
@@ -189,6 +187,10 @@ def _refuse_without_box(name: str, module: Module, steps: tuple[Step, ...]) -> D
 def _apply_rules(
     name: str, module: Module, args: Sequence[str], steps: tuple[Step, ...]
 ) -> Decision:
+    if module.own_rules is None and not steps:
+        return Decision(allowed=True)
+    from airlock_modules.rules.judgement import judge  # noqa: PLC0415
+
     verdict = judge(module.rules, args)
     if verdict.allowed:
         return Decision(
@@ -223,6 +225,8 @@ def _advise(name: str, module: Module, layer: str) -> str:
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "
             f"(airlock show {name} prints those it has){_THEN}"
         )
+    from airlock_modules.rules.judgement import PlainRules  # noqa: PLC0415
+
     table = f"[{module.rules.mode}]"
     if isinstance(module.rules, PlainRules) or module.rules.permitted is None:
         table += " args"

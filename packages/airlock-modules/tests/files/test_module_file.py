@@ -129,7 +129,7 @@ def test_each_fault_names_file_key_problem_and_remedy(text: str, fault: str) -> 
 def test_what_this_release_lacks_is_refused_by_name() -> None:
     """A table that would promise a protection is never accepted silently."""
     (found,) = faults_of(f"{SMALL}[output]\nmask = true")
-    assert found.startswith("git.toml: output: this table is not supported by this release")
+    assert found.startswith("git.toml: output: unknown table; remove it")
 
 
 EXAMPLE = SMALL.replace("[]", '["push & --force"]') + "[[examples]]\n"

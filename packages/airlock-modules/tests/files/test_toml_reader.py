@@ -193,17 +193,6 @@ def test_finishing_twice_reports_once() -> None:
     assert len(faults) == 1
 
 
-def test_what_is_not_built_is_refused_by_name_and_only_if_it_is_there() -> None:
-    """A key of a later release is one fault that names it, not an unknown key."""
-    reader, faults = read("[syntax]\nstyle = 1\n")
-    reader.not_built("syntax", "remove it")
-    reader.not_built("sandbox", "remove it")
-    reader.finish()
-    assert [str(fault) for fault in faults] == [
-        "f.toml: syntax: this table is not supported by this release; remove it"
-    ]
-
-
 def test_tables_reads_members_whose_names_are_free() -> None:
     """A file of registrations has one table a name, and a member that is no table is a fault."""
     reader, faults = read('b = 1\n[a]\npath = "x"\n["c.d"]\nphat = "x"')

@@ -191,9 +191,6 @@ def parse_profile(
     )
     docker = _read_docker(table)
     bridge = _read_bridge(table)
-    for name in ("aws", "credentials"):
-        if name not in apis:
-            table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
     return Profile(
         commands=commands,

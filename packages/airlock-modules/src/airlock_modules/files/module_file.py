@@ -21,14 +21,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from airlock_modules.files.builtins import builtin_text
-from airlock_modules.files.rule_tables import narrow_rules, read_rules
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
-from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
     from airlock_modules.files.sandbox_table import Sandbox
+    from airlock_modules.rules.judgement import PlainRules
     from airlock_modules.rules.parsed_judgement import GrammarRules
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,9 +53,6 @@ _ENGINE_LOGINS = (
     "is of earlier releases",
     "name the registries whose logins are used in [docker] of the profile: registries and push",
 )
-_NOT_BUILT = {
-    "output": "remove it; output is passed on unmasked",
-}
 
 
 class Module(Struct, frozen=True, kw_only=True):
@@ -71,13 +67,14 @@ class Module(Struct, frozen=True, kw_only=True):
     the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. `sandbox` is
     None if the file names no box. `apis` are as written. `clients` has what tools get to use them:
     "" for always, or the name of an option. A module of APIs alone has no command. `source` names
-    the file, `builtin` means that it ships with this package.
+    the file, `builtin` means that it ships with this package. `own_rules` is None if no argument is
+    refused.
     """
 
     name: str
     bin: str
     broker: Broker | None = None
-    rules: "PlainRules | GrammarRules"
+    own_rules: "PlainRules | GrammarRules | None" = None
     inherit: tuple[str, ...] = ()
     forward: tuple[str, ...] = ()
     strip: tuple[str, ...] = ()
@@ -92,6 +89,15 @@ class Module(Struct, frozen=True, kw_only=True):
     clients: "Mapping[str, Client]" = {}
     source: str
     builtin: bool = False
+
+    @property
+    def rules(self) -> "PlainRules | GrammarRules":
+        """The rules, which are loaded only where there are any, or to explain a decision."""
+        if self.own_rules is not None:
+            return self.own_rules
+        from airlock_modules.rules.judgement import PlainRules  # noqa: PLC0415
+
+        return PlainRules(mode="deny" if self.has_command else "allow")
 
     @property
     def has_command(self) -> bool:
@@ -162,11 +168,9 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         reader.finish()
         if faults:
             raise ModuleError(faults)
-        nothing = PlainRules(mode="allow")
         return Module(
             name=name,
             bin="",
-            rules=nothing,
             apis=apis,
             clients=clients,
             source=source,
@@ -176,7 +180,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     broker, program = _read_program(command)
     sandbox = _read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
     has_engine = sandbox is not None and sandbox.has_engine
-    rules = read_rules(reader, tool=name, is_optional=bool(apis) or has_engine)
+    rules = _read_rules(reader, tool=name, is_optional=bool(apis) or has_engine)
     examples = tuple(_read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     strip, settings = _read_names(env, "strip"), _read_set(env)
@@ -189,7 +193,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         name=name,
         bin=program,
         broker=broker,
-        rules=rules,
+        own_rules=rules,
         inherit=_read_names(env, "inherit"),
         forward=forward,
         strip=strip,
@@ -205,11 +209,9 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         source=source,
         builtin=builtin,
     )
-    for key, remedy in _NOT_BUILT.items():
-        reader.not_built(key, remedy)
     reader.finish()
-    if not faults:  # faulty rules would judge the examples wrongly
-        faults += _check_examples(examples, rules, source)
+    if examples and not faults:  # faulty rules would judge the examples wrongly
+        faults += _check_examples(examples, module.rules, source)
     if faults:
         raise ModuleError(faults)
     return module
@@ -221,7 +223,9 @@ def narrow_module(module: Module, reader: TableReader, key: str) -> Module:
     They are written as in `[deny] args`, whether the module denies or allows. `reader` records
     faults.
     """
-    return replace(module, rules=narrow_rules(module.rules, reader, key))
+    from airlock_modules.files.rule_tables import narrow_rules  # noqa: PLC0415
+
+    return replace(module, own_rules=narrow_rules(module.rules, reader, key))
 
 
 def load_builtin(name: str) -> Module:
@@ -265,6 +269,21 @@ def _read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool) -> "S
     return read_sandbox(reader, has_apis=has_apis)
 
 
+def _read_rules(
+    reader: TableReader, *, tool: str, is_optional: bool
+) -> "PlainRules | GrammarRules | None":
+    """As `read_rules`, which is loaded only for a file that may refuse anything."""
+    if not reader.has("allow") and not reader.has("syntax"):
+        deny = reader.table("deny")
+        if deny.names() == ("args",) and deny.is_empty("args"):
+            return None
+        if is_optional and not reader.has("deny"):
+            return None
+    from airlock_modules.files.rule_tables import read_rules  # noqa: PLC0415
+
+    return read_rules(reader, tool=tool, is_optional=is_optional)
+
+
 def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:
     for number, example in enumerate(reader.entries("examples"), start=1):
         if isinstance(example, str):
@@ -281,6 +300,8 @@ def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]
 def _check_examples(
     examples: Iterable[tuple[tuple[str, ...], str]], rules: "PlainRules | GrammarRules", source: str
 ) -> Iterator[Fault]:
+    from airlock_modules.rules.judgement import judge  # noqa: PLC0415
+
     for number, (args, expected) in enumerate(examples, start=1):
         verdict = judge(rules, args)
         found = "allowed" if verdict.allowed else "denied"

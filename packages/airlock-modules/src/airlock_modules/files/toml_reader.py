@@ -143,6 +143,11 @@ class TableReader:
         """Return whether the value of this key is an array."""
         return isinstance(self._data.get(key), list)
 
+    def is_empty(self, key: str) -> bool:
+        """Return whether the value of this key, which is read by this, is an empty array."""
+        self._known[key] = None
+        return self._data.get(key) == []
+
     def names(self) -> tuple[str, ...]:
         """Return the keys of the table, known or not."""
         return tuple(self._data)
@@ -151,10 +156,6 @@ class TableReader:
         """Record a fault of this key; "" is the table itself."""
         path = (*self._path, key) if key else self._path
         self._faults.append(Fault(self._source, join_key(path), problem, remedy))
-
-    def not_built(self, key: str, remedy: str) -> None:
-        """Refuse a key or table that exists in Airlock's design but not in this release."""
-        self.refuse(key, "is not supported by this release", remedy)
 
     def refuse(self, key: str, problem: str, remedy: str) -> None:
         """Record a fault if this key or table is present: it does not belong in this file."""

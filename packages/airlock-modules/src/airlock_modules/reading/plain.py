@@ -13,9 +13,12 @@ only with an option table.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from airlock_modules.reading.parsed import PathUse
 
 Role = Literal["flag", "positional", "maybe-value"]
 
@@ -43,6 +46,11 @@ class PlainReading(Struct, frozen=True):
     raw: frozenset[str]
     positionals: frozenset[str]
     flags: dict[str, list[int]]
+
+    @property
+    def paths(self) -> tuple["PathUse", ...]:
+        """None: only an option table says which arguments are paths."""
+        return ()
 
     @property
     def keys(self) -> frozenset[str]:
