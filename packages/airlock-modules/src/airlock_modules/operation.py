@@ -31,6 +31,12 @@ _ESCAPE = re.compile(r'\\(?:(?P<short>[nrt"\\])|x(?P<byte>[0-9a-f]{2})|u\{(?P<co
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
+class UnknownWord(str):
+    """A word that was not read, and so may be any."""
+
+    __slots__ = ()
+
+
 class Operation(msgspec.Struct, frozen=True):
     """A requested operation as words: the service, its verb, then the verb's objects.
 

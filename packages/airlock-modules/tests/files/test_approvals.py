@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from airlock_modules.apis import Api, ApiCall, aws
 from airlock_modules.files.approvals import (
     ApprovalRules,
     MaybeValue,
@@ -346,3 +348,46 @@ def test_a_table_tells_values_from_subcommands(words: tuple[str, ...]) -> None:
     """As the tool itself parses them."""
     assert find("run git push", "git", *words) is not None
     assert find("run git x", "git", *words) is None
+
+
+API = Api(name="api", module="api", hosts=("api.test",), forms=("POST /form",))
+OBJECT = aws.Call(operations=(), region="eu", bucket="out", key="k")
+
+
+def asked(method: str, path: str = "/who", *, has_form: bool = False) -> ApiCall:
+    return ApiCall(method=method, path=path, has_form=has_form)
+
+
+def of_s3(name: str, *, source: str | None = None) -> ApiCall:
+    """A call of an operation on an object, or of a copy that reads `source`."""
+    also = () if source is None else ("s3:GetObject",)
+    call = replace(OBJECT, operations=(aws.Operation("s3", name),), source=source, also=also)
+    return ApiCall(method="POST", path="/", aws=call)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "call", "is_asked"),
+    [
+        ("api GET /who", asked("HEAD"), True),
+        ("api HEAD /who", asked("GET"), False),
+        ("api DELETE /who", asked("POST", has_form=True), True),
+        ("api DELETE /who", asked("POST"), False),
+        ("api DELETE /form", asked("POST", "/form", has_form=True), False),
+        ("api POST /who", replace(asked("POST"), graphql=()), True),
+        ("api s3:PutObject", of_s3("CreateMultipartUpload"), True),
+        ("api s3:PutObject * out/**", of_s3("UploadPart"), True),
+        ("api s3:PutObject * out/**", of_s3("CopyObject", source="in/k"), True),
+        ("api s3:GetObject * in/**", of_s3("CopyObject", source="in/k"), True),
+        ("api s3:GetObject * out/**", of_s3("CopyObject", source="in/k"), False),
+        ("api s3:DeleteObject * out/a/**", of_s3("DeleteObjects"), True),
+        ("api s3:DeleteObjects * in/**", of_s3("DeleteObjects"), False),
+        ("api s3:GetObject", of_s3("HeadObject"), True),
+        ("api s3:HeadObject", of_s3("GetObject"), False),
+    ],
+)
+def test_what_amounts_to_an_operation_is_asked_about(
+    pattern: str, call: ApiCall, *, is_asked: bool
+) -> None:
+    """As it is denied with it: a copy where it reads, and a key in a body may be any."""
+    forms = [("api", *way) for way in API.list_operations(call)]
+    assert (rules_of(pattern).find(forms) is not None) is is_asked

@@ -18,14 +18,14 @@ from approving import approve, reject, wait_for_questions
 from commanding import run
 from worlds import World
 
-REQUIRE = '[approve]\nrequire = ["test GET /who"]\n'
+REQUIRE = '[approve]\nrequire = ["test POST /who"]\n'
 
 
 @pytest.fixture
 def apis(world: World) -> Iterator[ApiWorld]:
     """A world with an API, one of whose operations needs a person."""
     with api_world(world) as apis:
-        apis.grant("GET /who", "GET /held", more=REQUIRE)
+        apis.grant("POST /who", "GET /held", more=REQUIRE)
         yield apis
 
 
@@ -33,7 +33,7 @@ def begin(apis: ApiWorld, path: str, body: bytes = b"") -> Callable[[], tuple[in
     """Send a request; the returned function waits for the answer."""
     client = apis.client()
     head = (
-        f"GET {path} HTTP/1.1\r\nHost: localhost:{apis.server.port}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost:{apis.server.port}\r\n"
         f"Authorization: Bearer {apis.placeholder()}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
@@ -59,9 +59,9 @@ def test_an_approved_request_reaches_the_api(apis: ApiWorld) -> None:
         wait = begin(apis, "/who?x=1", b'{"a":\n1}')
         (question,) = wait_for_questions(apis.world)
         assert apis.server.requests == []
-        assert question["operation"] == "api.test GET /who"
+        assert question["operation"] == "api.test POST /who"
         target = f"https://localhost:{apis.server.port}/who?x=1"
-        assert read_detail(question, "request") == [f"GET {target}"]
+        assert read_detail(question, "request") == [f"POST {target}"]
         assert read_detail(question, "header content-type") == ["application/json"]
         assert read_detail(question, "body") == ['{"a":', "1}"]
         run(apis.world, "approve", question["id"])
@@ -111,12 +111,12 @@ def test_a_request_that_was_not_asked_about_obeys_a_reload(apis: ApiWorld) -> No
     os.mkfifo(waiting)
     words = ["sh", "-c", f"echo {TOKEN}; cat {waiting}"]
     source = f"command = {json.dumps(words)}"
-    apis.grant("GET /who", source=source)
+    apis.grant("POST /who", source=source)
     with apis.daemon():
         wait = begin(apis, "/who")
         # The command has begun when it reads.
         with waiting.open("w"):
-            apis.grant("GET /who", source=source, more=REQUIRE)
+            apis.grant("POST /who", source=source, more=REQUIRE)
             run(apis.world, "reload")
         status, text = wait()
     assert (status, "since the rules were reloaded" in text) == (403, True)
@@ -196,7 +196,7 @@ def test_a_tool_that_does_not_wait_takes_the_answer_later(apis: ApiWorld) -> Non
         assert f"approval {question['id']} is pending" in json.loads(text)["message"]
         run(apis.world, "approve", question["id"])
         assert begin(apis, "/who")() == (200, "half half ")
-    assert [path for path, _ in apis.server.requests] == ["GET /who"]
+    assert [path for path, _ in apis.server.requests] == ["POST /who"]
 
 
 @pytest.mark.parametrize("count", [10])
@@ -221,5 +221,5 @@ def test_ten_at_once_are_answered_in_any_order(apis: ApiWorld, count: int) -> No
 
 def test_a_person_can_see_that_beforehand(apis: ApiWorld) -> None:
     """`test` says so without a request."""
-    said = run(apis.world, "test", "my", "test", "GET", "/who").stdout
+    said = run(apis.world, "test", "my", "test", "POST", "/who").stdout
     assert "asked: a person has to approve it" in said

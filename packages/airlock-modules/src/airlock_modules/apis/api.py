@@ -5,7 +5,7 @@ All are plain values, so that they can be sent to the process that talks to the 
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -125,6 +125,16 @@ class ApiCall(Struct, frozen=True, kw_only=True):
     has_form: bool = False
     aws: Call | None = None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The operation's words, after the name of the API."""
+        if self.aws is not None:
+            return self.aws.words
+        if self.graphql is not None:
+            fields = (word for each in self.graphql for word in (each.kind, each.name))
+            return ("graphql", *fields)
+        return (self.method, self.path)
+
 
 class Api(Struct, frozen=True, kw_only=True):
     """One `[[api]]` as granted to an agent.
@@ -228,6 +238,28 @@ class Api(Struct, frozen=True, kw_only=True):
         """Whether a request's body is GraphQL, and must be read to judge it."""
         return self.mutations is not None and method == "POST" and path == self.graphql_path
 
+    def list_operations(self, asked: ApiCall) -> Iterator[tuple[str, ...]]:
+        """Yield all operations that a request may amount to, each by its words."""
+        yield asked.words
+        if asked.aws is not None:
+            yield from asked.aws.list_operations()
+            return
+        for field in asked.graphql or ():
+            # It need not be the first to matter.
+            yield ("graphql", field.kind, field.name)
+        for method in self._list_methods(asked):
+            yield (method, asked.path)
+
+    def _list_methods(self, asked: ApiCall) -> Iterator[str]:
+        """Yield the methods that a service may see in a request."""
+        yield asked.method
+        if asked.method == "HEAD":
+            yield "GET"
+        if asked.has_form and not any(
+            matches_rule(rule, asked.method, asked.path) for rule in self.forms
+        ):
+            yield from _BY_FORMS
+
     def judge(self, asked: ApiCall) -> Verdict:
         """Judge one operation; anything that no rule allows is refused."""
         if self.aws is not None and asked.aws is not None:
@@ -256,14 +288,14 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def _judge_form(self, asked: ApiCall, shown: str) -> Verdict | None:
         """Refuse a form that may override the method (`_method`) with one that is not granted."""
-        method, path = asked.method, asked.path
-        if not asked.has_form or any(matches_rule(rule, method, path) for rule in self.forms):
+        if not asked.has_form:
             return None
-        others = (replace(asked, method=other, has_form=False) for other in _BY_FORMS)
-        if all(self.judge(other).refusal is None for other in others):
+        _, *others = self._list_methods(asked)
+        calls = (replace(asked, method=other, has_form=False) for other in others)
+        if all(self.judge(call).refusal is None for call in calls):
             return None
         why = "its body may be a form, which can make a POST a PUT, PATCH or DELETE"
-        advice = self._advise("forms", f'"{method} {path}"')
+        advice = self._advise("forms", f'"{asked.method} {asked.path}"')
         hint = f"send it as application/json; or {advice}"
         return Verdict(f"{shown} is refused: {why}", "forms", hint)
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.operation import parse_operation
+from airlock_modules.operation import UnknownWord, parse_operation
 from airlock_modules.remotes.grants import compile_protection, fold
 from airlock_modules.rules.judgement import PlainRules
 from airlock_wire.text import quote
@@ -127,11 +127,13 @@ def _is_at(run: Sequence[_Word], words: Sequence[frozenset[str]], at: int) -> bo
 
 
 def _fits(expected: _Word, word: frozenset[str]) -> bool:
-    return expected is None or any(map(expected.fullmatch, word))
+    return expected is None or not word or any(map(expected.fullmatch, word))
 
 
 def _fold(word: str) -> frozenset[str]:
-    """All forms of a word that may mean the same to a server."""
+    """All forms of a word that may mean the same to a server; none for one that may be any."""
+    if isinstance(word, UnknownWord):
+        return frozenset()
     if not word.startswith("/"):
         return frozenset(fold(word))
     # Only an API's operation has a path, so what knows them is loaded already.

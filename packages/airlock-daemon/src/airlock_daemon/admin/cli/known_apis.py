@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.request.https import list_forms
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Step
 from airlock_modules.apis import Api, ApiCall, BadHead, GraphQlField, read_head
@@ -27,13 +28,15 @@ _BODIES = "a GraphQL request is judged by its body, of which only a mutation can
 class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of an agent's rules on one operation, and the API that it is for.
 
-    `asked` is the pattern of [approve] by which a person has to approve it. `others` are the
-    decisions of other APIs that the same words may be for.
+    `forms` are all operations that it may amount to, `asked` is the pattern of [approve] by which a
+    person has to approve one. `others` are the decisions of other APIs that the same words may be
+    for.
     """
 
     operation: Operation
     api: Api
     judged: Judged
+    forms: tuple[tuple[str, ...], ...] = ()
     asked: str | None = None
     others: tuple["ApiVerdict", ...] = ()
 
@@ -77,9 +80,7 @@ def find_operation(generation: Generation, command: str, words: Sequence[str]) -
     if not apis or (has_command and not is_operation(apis, words)):
         return None
     verdict = judge_operation(apis, command, words)
-    _, *rest = verdict.operation.words
-    forms = [(name, *rest) for name in verdict.api.names]
-    return replace(verdict, asked=generation.agent.profile.find_approval(forms))
+    return replace(verdict, asked=generation.agent.profile.find_approval(verdict.forms))
 
 
 def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
@@ -148,8 +149,7 @@ def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:
         key="" if is_role else key,
         role=named if is_role else None,
     )
-    judged = api.judge(ApiCall(method="POST", path="/", aws=call))
-    return ApiVerdict(operation=Operation((api.module, *call.words)), api=api, judged=judged)
+    return _decide(api, ApiCall(method="POST", path="/", aws=call))
 
 
 def _find_host(apis: Sequence[Api], name: str, target: str) -> tuple[Sequence[Api], str]:
@@ -178,8 +178,7 @@ def _judge(api: Api, name: str, method: str, target: str) -> ApiVerdict:
         return ApiVerdict(operation=Operation((api.module, method, target)), api=api, judged=judged)
     if api.is_graphql(method, head.path):
         raise AirlockError(_BODIES, hint=f"write: airlock test AGENT {name} {_MUTATION}")
-    judged = api.judge(ApiCall(method=method, path=head.path, query_names=head.query_names))
-    return ApiVerdict(operation=Operation((api.module, method, head.path)), api=api, judged=judged)
+    return _decide(api, ApiCall(method=method, path=head.path, query_names=head.query_names))
 
 
 def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:
@@ -188,10 +187,14 @@ def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiV
         raise _refuse(name)
     if len(words) != 3 or words[1] != "mutation":
         raise AirlockError(_BODIES, hint=f"write: airlock test AGENT {name} {_MUTATION}")
-    asked = ApiCall(
-        method="POST", path=api.graphql_path, graphql=(GraphQlField("mutation", words[2]),)
-    )
-    return ApiVerdict(operation=Operation((api.module, *words)), api=api, judged=api.judge(asked))
+    fields = (GraphQlField("mutation", words[2]),)
+    return _decide(api, ApiCall(method="POST", path=api.graphql_path, graphql=fields))
+
+
+def _decide(api: Api, call: ApiCall) -> ApiVerdict:
+    operation = Operation((api.module, *call.words))
+    forms = tuple(list_forms(api, call))
+    return ApiVerdict(operation=operation, api=api, judged=api.judge(call), forms=forms)
 
 
 def _refuse(name: str) -> AirlockError:

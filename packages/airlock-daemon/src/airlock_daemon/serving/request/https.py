@@ -24,7 +24,7 @@ from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
-from airlock_modules.apis import Api, ApiCall, Verdict
+from airlock_modules.apis import Api, ApiCall
 from airlock_modules.operation import Operation
 
 HUNG_UP = "the client hung up"
@@ -58,7 +58,7 @@ class _Granted(msgspec.Struct, frozen=True):
             return False
         before = (self.api.hosts, self.api.ports, self.api.ca, self.api.credential)
         is_same = before == (api.hosts, api.ports, api.ca, api.credential)
-        return is_same and _judge(api, self.question).refusal is None
+        return is_same and api.judge(_read_call(self.question)).refusal is None
 
 
 class Operations:
@@ -234,7 +234,7 @@ class Operations:
                 rule="changed",
                 hint="send the request again, over a new connection",
             )
-        verdict = _judge(api, question)
+        verdict = api.judge(_read_call(question))
         if verdict.refusal is not None:
             raise Denied(verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint)
         return api
@@ -242,7 +242,7 @@ class Operations:
     def _must_ask(self, question: Question, api: Api) -> bool:
         """Whether a person has to approve a request."""
         profile = self._agent.generation.agent.profile
-        return profile.find_approval(_list_forms(question, api)) is not None
+        return profile.find_approval(list_forms(api, _read_call(question))) is not None
 
     async def _await_approval(
         self, question: Question, api: Api, body: bytes, operation: _Operation
@@ -264,7 +264,7 @@ class Operations:
     def _describe(self, question: Question, caller: Caller) -> _Operation:
         api = self._find_api(question.api)
         name = question.api if api is None else api.module
-        words = _list_words(question)
+        words = _read_call(question).words
         # After an upgrade the connection may carry any operation.
         changes = question.method not in _READING or question.upgrade is not None
         if question.graphql is not None:
@@ -332,8 +332,8 @@ class Operations:
             self._shared.audit.count(self._name, kind, record.peer)
 
 
-def _judge(api: Api, question: Question) -> Verdict:
-    asked = ApiCall(
+def _read_call(question: Question) -> ApiCall:
+    return ApiCall(
         method=question.method,
         path=question.path,
         query_names=question.query_names,
@@ -342,31 +342,11 @@ def _judge(api: Api, question: Question) -> Verdict:
         has_form=question.has_form,
         aws=question.aws,
     )
-    return api.judge(asked)
 
 
-def _list_words(question: Question) -> tuple[str, ...]:
-    """The words of an operation, after the name of its API."""
-    if question.aws is not None:
-        return question.aws.words
-    if question.graphql is not None:
-        return ("graphql", *(word for each in question.graphql for word in (each.kind, each.name)))
-    return (question.method, question.path)
-
-
-def _list_forms(question: Question, api: Api) -> Iterator[tuple[str, ...]]:
-    """All operations that a request may amount to, for patterns."""
-    ways: list[tuple[str, ...]] = [_list_words(question)]
-    if question.aws is not None:
-        _, *where = question.aws.words
-        actions = (*(each.action for each in question.aws.operations), *question.aws.also)
-        ways += [(action, *where) for action in actions]
-    elif question.graphql is not None:
-        # A field need not be the first to matter.
-        ways += [("graphql", each.kind, each.name) for each in question.graphql]
-    for name in api.names:
-        for way in ways:
-            yield (name, *way)
+def list_forms(api: Api, call: ApiCall) -> Iterator[tuple[str, ...]]:
+    """All operations that a call of an API may amount to, by each of its names."""
+    return ((name, *way) for way in api.list_operations(call) for name in api.names)
 
 
 def describe_request(question: Question, api: Api, body: bytes) -> Asked:
@@ -389,9 +369,9 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
             details.append(("body in base64", base64.encodebytes(body).decode()))
     note = "" if question.upgrade is None else "what is sent over the connection is not bound"
     return Asked(
-        operation=Operation((api.module, *_list_words(question))),
+        operation=Operation((api.module, *_read_call(question).words)),
         details=tuple(details),
-        forms=tuple(_list_forms(question, api)),
+        forms=tuple(list_forms(api, _read_call(question))),
         note=note,
     ).lasting
 

@@ -6,11 +6,12 @@ the S3 headers for which IAM has separate actions (an ACL, tags, a lock).
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from airlock_modules.apis.patterns import Verdict
+from airlock_modules.operation import UnknownWord
 from airlock_wire.text import quote
 
 _THEN = ", and run: airlock reload"
@@ -24,8 +25,8 @@ _IMPLIED = {
     "s3:AbortMultipartUpload": "s3:PutObject",
     "s3:UploadPartCopy": "s3:CopyObject",
 }
-# Operations with the effect of others: denying one of the others denies these too.
-_DENIED_WITH = {
+# Operations with the effect of others, which are denied and approved with these.
+_AMOUNTS_TO = {
     "s3:CopyObject": ("s3:PutObject",),
     "s3:DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
     "s3:ListObjects": ("s3:ListObjectsV2",),
@@ -101,6 +102,19 @@ class Call(Struct, frozen=True, kw_only=True):
         role = () if self.role is None else (self.role,)
         return (self.operations[0].action, self.region, *where, *role)
 
+    def list_operations(self) -> Iterator[tuple[str, ...]]:
+        """Yield the words of all operations that it may amount to, each with its own place."""
+        _, _, *where = self.words
+        for action in (*(each.action for each in self.operations), *self.also):
+            for same in _list_same(action):
+                place: list[str] = where
+                if self.source is not None and same == "s3:GetObject":
+                    place = [self.source]
+                elif action == "s3:DeleteObjects" != same:
+                    # The body names the keys.
+                    place = [UnknownWord()]
+                yield (same, self.region, *place)
+
 
 class Grant(Struct, frozen=True, kw_only=True):
     """What an agent may do in AWS: `[aws]` of its profile and the module's grants.
@@ -148,7 +162,7 @@ class Grant(Struct, frozen=True, kw_only=True):
 
     def _refuse_action(self, action: str, has_secret: bool = False) -> tuple[str, str, str] | None:
         names = {action, _IMPLIED.get(action, action)}
-        same = names.union(_DENIED_WITH.get(action, ()))
+        same = _list_same(action)
         denied = next((each for each in self.deny if _matches_any(each, same)), None)
         if denied is not None:
             return f"deny has {denied}", denied, _advise("deny")
@@ -200,6 +214,12 @@ class Grant(Struct, frozen=True, kw_only=True):
                     yield f"x-amz-{name}expected-bucket-owner"
 
 
+def _list_same(action: str) -> tuple[str, ...]:
+    """An action, and those that it amounts to."""
+    implied = _IMPLIED.get(action, action)
+    return tuple(dict.fromkeys((action, implied, *_AMOUNTS_TO.get(action, ()))))
+
+
 def find_action_problem(pattern: str) -> str | None:
     """Return why `pattern` is no `service:Operation`; None if it is valid."""
     if not _PATTERN.fullmatch(pattern):
@@ -212,7 +232,7 @@ def _compile(pattern: str, any_letter: str) -> re.Pattern[str]:
     return re.compile(re.escape(pattern).replace(r"\*", any_letter))
 
 
-def _matches_any(pattern: str, actions: set[str]) -> bool:
+def _matches_any(pattern: str, actions: Iterable[str]) -> bool:
     compiled = _compile(pattern, "[A-Za-z0-9-]*")
     return any(compiled.fullmatch(each) for each in actions)
 
