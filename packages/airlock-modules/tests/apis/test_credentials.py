@@ -161,6 +161,13 @@ def test_a_foreign_credential_in_the_query_is_refused(query: str) -> None:
         _send(_HEADER, query)
 
 
+def test_a_credential_in_the_query_is_escaped_as_answers_are_searched() -> None:
+    """With its slashes, so that a service which repeats its URL shows a form that is found."""
+    head = Head("GET", "/", f"key={_PLACEHOLDER}&x=/y", ())
+    sent = exchange(head, _make_api(_HEADER), _PLACEHOLDER, "a/b+c=")
+    assert sent.query == "key=a%2Fb%2Bc%3D&x=%2Fy"
+
+
 def test_an_upload_goes_on_with_the_placeholder_alone() -> None:
     """Its id alone lets anybody go on, with an upload of somebody else's too."""
     query = "upload_id=x"

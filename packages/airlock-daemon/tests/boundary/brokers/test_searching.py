@@ -56,6 +56,7 @@ def test_it_is_found_in_its_usual_spellings(before: bytes, after: bytes) -> None
         whole,
         whole.replace(b"+", b"-").replace(b"/", b"_"),
         before + quote(SECRET, safe="").encode() + after,
+        before + quote(SECRET).encode() + after,
         before + secret.hex().encode() + after,
         before + secret.hex().upper().encode() + after,
     ):

@@ -91,8 +91,8 @@ def _memmem() -> Callable[[bytes, int, bytes, int], int | None]:
 
 
 def _spell(secret: bytes) -> Iterator[bytes]:
-    spellings = {secret, quote(secret, safe="").encode(), secret.hex().encode()}
-    spellings.add(secret.hex().upper().encode())
+    spellings = {secret, secret.hex().encode(), secret.hex().upper().encode()}
+    spellings |= {quote(secret, safe=safe).encode() for safe in ("", "/")}
     for offset in range(3):
         # The first and last characters also encode bits of the neighbouring bytes.
         encoded = base64.b64encode(b"\0" * offset + secret)
