@@ -2,89 +2,15 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
-from tasks.docs_refusals import SOURCES, Refusal, list_refusals, write_refusals_page
-
-_DIRECT = """
-def judge(path):
-    raise Denied(
-        f"the path {quote(path)} is strange",
-        layer="workspace",
-        rule="strange",
-        hint="use another one" + _END,
-    )
-_END = ", please"
-"""
-_BY_A_FUNCTION = """
-def refuse(problem, *, hint="try again"):
-    return Denied(f"no box: {problem}", layer="sandbox", rule="no-box", hint=hint)
-
-def find():
-    raise refuse("none is made")
-"""
-_CALLER = """
-from airlock.boxes import refuse
-
-def look(is_late):
-    why = "it is late" if is_late else "it is early"
-    raise refuse(why, hint=f"come {'earlier' if is_late else 'later'}")
-"""
-_BRANCHES = """
-def judge(asked):
-    if asked.region:
-        why = "the region"
-        return Refusal(message=f"{why} is refused", rule="region", hint="another")
-    why = "the name"
-    return Refusal(message=f"{why} is refused: not {why}", rule="name", hint="another")
-"""
+from tasks.docs_refusals import SOURCES, write_refusals_page
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
     """The page as `./dev docs` has it."""
     return write_refusals_page()
-
-
-def read(tmp_path: Path, **files: str) -> list[Refusal]:
-    """The refusals in files of a package named airlock."""
-    package = tmp_path / "airlock"
-    package.mkdir()
-    for name, text in files.items():
-        (package / f"{name}.py").write_text(text)
-    return list_refusals((package,))
-
-
-def test_a_new_refusal_is_found(tmp_path: Path) -> None:
-    """What depends on the request is an ellipsis, and constants are their texts."""
-    (found,) = read(tmp_path, paths=_DIRECT)
-    assert found == Refusal(
-        layer="workspace",
-        rule="strange",
-        message="the path … is strange",
-        remedy="use another one, please",
-        file="airlock/paths.py",
-    )
-
-
-def test_a_function_that_refuses_is_as_many_as_its_callers(tmp_path: Path) -> None:
-    """Each with what it passes; what it leaves out is the default."""
-    found = read(tmp_path, boxes=_BY_A_FUNCTION, other=_CALLER)
-    assert {(each.message, each.remedy, each.file) for each in found} >= {
-        ("no box: none is made", "try again", "airlock/boxes.py"),
-        ("no box: it is late", "come earlier", "airlock/other.py"),
-        ("no box: it is early", "come later", "airlock/other.py"),
-    }
-
-
-def test_a_name_means_what_was_last_assigned(tmp_path: Path) -> None:
-    """One name is one text within a message."""
-    found = read(tmp_path, judge=_BRANCHES)
-    assert {(each.rule, each.message) for each in found} == {
-        ("region", "the region is refused"),
-        ("name", "the name is refused: not the name"),
-    }
 
 
 def test_each_rule_of_a_refusal_is_on_the_page(page: str) -> None:

@@ -13,12 +13,9 @@ from airlock_wire.bridge import (
     BridgeEnd,
     BridgeEvent,
     BridgeHello,
-    Pinged,
-    Ponged,
     StreamClosed,
     StreamCredit,
     StreamData,
-    StreamEnded,
     StreamOpened,
 )
 
@@ -95,15 +92,6 @@ def test_an_end_sends_at_most_its_credit_until_it_is_granted_more() -> None:
     assert container.credit(stream) == WINDOW
 
 
-def test_one_direction_ends_and_the_other_continues() -> None:
-    """END is a half-close."""
-    container, daemon, stream = open_one()
-    assert tell(daemon, container.send_end(stream)) == [StreamEnded(stream)]
-    assert container.send_end(stream) == b""
-    assert container.credit(stream) == 0
-    assert tell(container, daemon.send_data(stream, b"answer")) == [StreamData(stream, b"answer")]
-
-
 def test_a_stream_is_over_once_both_ends_have_closed_it() -> None:
     """What is on its way when an end closes is void, not a fault."""
     container, daemon, stream = open_one()
@@ -137,22 +125,6 @@ def test_the_last_number_is_the_last() -> None:
     assert container.send_open("airlock.sock")[0] == 2**32 - 1
     with pytest.raises(LocalProtocolError):
         container.send_open("airlock.sock")
-
-
-def test_sockets_change_while_connections_to_earlier_ones_come() -> None:
-    """A connection may have come before the new greeting arrived."""
-    container, daemon = connect()
-    changing = daemon.send_hello(("airlock.sock",))
-    stream, opening = container.send_open("https.sock")
-    assert tell(daemon, opening) == [StreamOpened(stream, "https.sock")]
-    assert tell(container, changing) == [BridgeHello(("airlock.sock",))]
-
-
-def test_a_ping_is_answered_by_its_payload() -> None:
-    """A sign of life in both directions."""
-    container, daemon = connect()
-    assert tell(container, daemon.send_ping(b"7")) == [Pinged(b"7")]
-    assert tell(daemon, container.send_pong(b"7")) == [Ponged(b"7")]
 
 
 @pytest.mark.parametrize(

@@ -53,18 +53,6 @@ def test_data_after_the_end_is_our_own_mistake() -> None:
         session.receive_data(b"x")
 
 
-def test_a_request_over_the_limit_is_refused_before_its_newline() -> None:
-    """As soon as one byte is too many the answer is known, with id null."""
-    length = len(EXEC.encode()) - 1
-    open_session(request_bytes=length)
-    session = ServerSession(limits=Limits(request_bytes=length))
-    session.receive_data(EXEC.encode()[:-1] + b" ")
-    error = refusal(session)
-    assert (error.code, session.request_id) == (-32700, None)
-    assert f"longer than {length} bytes" in error.message
-    assert json.loads(session.send_error(error))["id"] is None
-
-
 def test_bytes_that_are_not_read_are_not_kept() -> None:
     """After a request or a refusal a client can send anything without filling memory."""
     refused = ServerSession(limits=Limits(request_bytes=10))
@@ -87,15 +75,6 @@ def test_a_refusal_is_said_again() -> None:
     assert refusal(session) == first
 
 
-@pytest.mark.parametrize("sent", ["1", "1.0", "1e0", "-0", r'"\u00e9"', "9" * 400])
-def test_the_id_is_echoed_byte_for_byte(sent: str) -> None:
-    """A client that compares ids as text finds its own."""
-    session = ServerSession()
-    session.receive_data(EXEC.encode().replace(b'"id":7', f'"id":{sent}'.encode()))
-    session.next_event()
-    assert f'"id":{sent},'.encode() in session.send_result(0)
-
-
 def answers(data: Line) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
 
@@ -115,23 +94,6 @@ def test_an_error_may_come_after_output() -> None:
             "data": {"kind": "failed"},
         },
     }
-
-
-def test_a_decision_names_what_was_not_consulted() -> None:
-    """The member is omitted if every step was consulted."""
-    assert answers(open_session(CHECK).send_decision()) == [
-        {"jsonrpc": "2.0", "id": "c", "result": {"decision": "allowed"}}
-    ]
-    sent = open_session(CHECK).send_decision(not_consulted=("workspace",))
-    assert answers(sent)[0]["result"] == {"decision": "allowed", "not_consulted": ["workspace"]}
-
-
-def test_an_error_may_come_before_any_request() -> None:
-    """A connection over a limit gets an error before its request."""
-    session = ServerSession()
-    sent = answers(session.send_error(ErrorObject.denied("too many", layer="limit")))
-    assert sent[0]["id"] is None
-    assert session.next_event() is NEED_DATA
 
 
 def answer(session: ServerSession, name: str) -> Line:

@@ -9,7 +9,6 @@ import resource
 import signal
 import socket
 import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from fake_bridges import (
     GREETING,
     HELLO,
     OPEN,
-    PING,
     WINDOW,
     FakeBridge,
     Frame,
@@ -53,15 +51,6 @@ def _read_all(client: socket.socket) -> bytes:
     while piece := client.recv(1 << 16):
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def test_the_daemon_may_end_its_half_first(bridge: FakeBridge) -> None:
-    """What the client sends after that still comes."""
-    client, number = bridge.open()
-    bridge.send(Frame(number, END))
-    assert client.recv(100) == b""
-    client.sendall(b"upload")
-    assert bridge.read() == Frame(number, DATA, b"upload")
 
 
 def test_a_client_that_goes_is_told_also_when_the_daemon_takes_no_more(bridge: FakeBridge) -> None:
@@ -98,28 +87,6 @@ def test_a_client_in_the_place_of_one_that_goes_is_not_taken_for_it(bridge: Fake
         received += len(frame.payload)
     bridge.send(Frame(opened, CREDIT, _credit(1)))
     assert bridge.read() == Frame(opened, DATA, bytes(1))
-
-
-def test_what_a_client_takes_is_granted_again(bridge: FakeBridge) -> None:
-    """So that any number of bytes pass, of which no more than a window wait."""
-    client, number = bridge.open()
-    blob = os.urandom(4 * WINDOW)
-    received: list[bytes] = []
-    reader = threading.Thread(target=lambda: received.append(_read_all(client)))
-    reader.start()
-    credit, start = WINDOW, 0
-    while start < len(blob):
-        size = min(32768, credit, len(blob) - start)
-        if size == 0:
-            frame = bridge.read()
-            assert frame[:2] == (number, CREDIT)
-            credit += int.from_bytes(frame.payload, "little")
-            continue
-        bridge.send(Frame(number, DATA, blob[start : start + size]))
-        start, credit = start + size, credit - size
-    bridge.send(Frame(number, CLOSE))
-    reader.join()
-    assert received == [blob]
 
 
 def test_many_at_once_are_served(bridge: FakeBridge) -> None:
@@ -228,47 +195,6 @@ def test_a_file_may_be_longer_than_a_window(bridge: FakeBridge) -> None:
     assert bridge.read() == Frame(2, CLOSE)
     assert path.read_bytes() == long
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"something else entirely",
-        Frame(0, HELLO, b"airlock-bridge 2 a.sock").encoded,
-        Frame(0, HELLO, b"airlock-bridge 1 ../a.sock").encoded,
-        Frame(0, HELLO, b"airlock-bridge 1 a b c d e").encoded,
-        Frame(0, 8).encoded,
-        Frame(0, PING, b"123456789").encoded,
-        Frame(1, DATA, bytes(32769)).encoded,
-        Frame(1, DATA).encoded,
-        # What the client's socket takes is granted again, so that it is some more.
-        Frame(1, DATA, bytes(32768)).encoded * 64,
-        Frame(1, END).encoded * 2,
-        Frame(1, END).encoded + Frame(1, DATA, b"x").encoded,
-        Frame(1, CLOSE).encoded * 2,
-        Frame(1, CREDIT, _credit(WINDOW - FIRST_CREDIT + 1)).encoded,
-        Frame(1, CREDIT, b"\0").encoded,
-        Frame(3, DATA, b"x").encoded,
-        Frame(0, DATA, b"x").encoded,
-        Frame(1, OPEN, b"ca.pem").encoded,
-        Frame(2, OPEN, b"../ca.pem").encoded,
-        Frame(2, OPEN, b".hidden").encoded,
-        Frame(2, OPEN, b"airlock.sock").encoded,
-        Frame(2, OPEN, b"a").encoded + Frame(4, OPEN, b"b").encoded,
-        Frame(2, OPEN, b"a").encoded + Frame(2, CLOSE).encoded,
-    ],
-)
-def test_what_breaks_the_protocol_ends_it(bridge: FakeBridge, data: bytes) -> None:
-    """It says so, and the daemon starts another."""
-    bridge.open()
-    bridge.send_bytes(data)
-    bridge.end()
-    status, said = bridge.wait()
-    assert said == (
-        "airlock: the other end does not speak the protocol of a bridge\n"
-        "airlock: hint: have the daemon start this, from an image of its own release\n"
-    )
-    assert status == 125
 
 
 _frames = st.builds(

@@ -99,29 +99,6 @@ def test_the_image_s_own_ssh_keygen_verifies(daemon: FakeDaemon, folder: Path, w
     assert (shim.returncode, out) == (3, f"-Y {word} -n git\n".encode())
 
 
-def test_gpg_is_the_daemon_s_to_sign_and_the_image_s_to_verify(
-    daemon: FakeDaemon, folder: Path
-) -> None:
-    """As gpg.program: git gives it the bytes on stdin, and reads its status from stderr."""
-    status = "[GNUPG:] SIG_CREATED D\n"
-    with call(daemon, ("--status-fd=2", "-bsau", "KEY")) as shim:
-        conversation = daemon.accept()
-        params = json.loads(conversation.read_request())["params"]
-        conversation.send(output("signature") + output(status, "stderr") + RESULT)
-        conversation.close()
-        out, err = shim.communicate(timeout=PATIENCE_S)
-    assert params["args"] == ["openpgp"]
-    assert (shim.returncode, out, err) == (0, b"signature", status.encode())
-    programs = folder / "programs"
-    programs.mkdir()
-    (programs / "gpg").write_text('#!/bin/sh\necho "$@"\n')
-    (programs / "gpg").chmod(0o755)
-    words = ("--keyid-format=long", "--status-fd=1", "--verify", "file", "-")
-    with call(daemon, words, path=str(programs)) as shim:
-        out, _ = shim.communicate(timeout=PATIENCE_S)
-    assert out.decode().split() == [*words]
-
-
 def test_an_image_without_ssh_keygen_is_told(daemon: FakeDaemon, folder: Path) -> None:
     """It can be installed there, or the host verifies."""
     with call(daemon, ("-Y", "verify"), path=str(folder)) as shim:

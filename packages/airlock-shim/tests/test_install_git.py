@@ -1,16 +1,11 @@
 """`airlock-shim --install-git` and `--uninstall-git`, with the git of this machine."""
 
-import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from fake_daemons import FakeDaemon
-from fake_messages import error
-from fake_tools import PATIENCE_S
 from git_image import GIT, Image
 
 pytestmark = pytest.mark.skipif(GIT is None, reason="there is no git on PATH")
@@ -120,25 +115,6 @@ def test_a_git_that_was_installed_anew_is_the_images(image: Image) -> None:
     _, said, _ = image.call("--uninstall-git")
     assert "/.before-airlock.git-remote-http as git has been installed anew since\n" in said
     assert (http.read_text(), len(list(image.exec_path.iterdir()))) == ("newer curl", 3)
-
-
-@pytest.mark.parametrize("scheme", ["https", "http"])
-def test_git_calls_the_shim_for_a_remote(image: Image, daemon: FakeDaemon, scheme: str) -> None:
-    """What the daemon refuses git shows, and then ends as it ends with every helper that fails."""
-    image.call("--install-git")
-    url = f"{scheme}://127.0.0.1:9/x.git"
-    pipe = subprocess.PIPE
-    words = [GIT or "git", "ls-remote", url]
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=image.variables) as git:
-        conversation = daemon.accept()
-        params = json.loads(conversation.read_request())["params"]
-        conversation.send(error(-32601, "unknown command: git-remote", hint="grant it"))
-        conversation.close()
-        out, err = git.communicate(timeout=PATIENCE_S)
-    assert (params["command"], params["args"]) == ("git-remote", [scheme, url, url])
-    assert (git.returncode, out) == (128, "")
-    assert err.startswith("airlock: unknown command: git-remote\nairlock: hint: grant it\n")
-    assert "is not a git command" not in err
 
 
 def test_what_is_half_done_is_completed(image: Image) -> None:

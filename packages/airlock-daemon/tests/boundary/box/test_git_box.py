@@ -127,19 +127,6 @@ def test_what_a_repository_has_git_run_runs_in_the_box(app: Daemon) -> None:
     assert git(app, "log", "-1", "--format=%an", cwd=APP) == "Somebody\n"
 
 
-def test_submodules_and_local_clones_work(app: Daemon) -> None:
-    """By paths of the container; git itself wants to be told that they may be local."""
-    local = ("-c", "protocol.file.allow=always")
-    git(app, "init", "--quiet", "whole")
-    git(
-        app, *local, "submodule", "--quiet", "add", "/workspace/app", "part", cwd="/workspace/whole"
-    )
-    git(app, "commit", "--quiet", "-m", "with a part", cwd="/workspace/whole")
-    git(app, *local, "clone", "--quiet", "--recurse-submodules", "file:///workspace/whole", "copy")
-    text = git(app, "submodule", "status", cwd="/workspace/copy")
-    assert text.endswith(" part (heads/trunk)\n")
-
-
 def test_an_editor_runs_on_the_clients_terminal(app: Daemon) -> None:
     """It is one of the host's programs, which the client's environment chooses."""
     write(app.world, "editor", "#!/bin/sh\nread word < /dev/tty\necho $word > $1\n", mode=0o755)

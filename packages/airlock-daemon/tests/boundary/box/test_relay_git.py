@@ -23,25 +23,6 @@ def daemon() -> Iterator[Daemon]:
         yield running
 
 
-def test_git_pushes_and_clones_over_the_relay(daemon: Daemon) -> None:
-    """Nothing but git's own output is seen, and the records name the request of the box."""
-    url = f"ssh://host{daemon.world.root}/server.git"
-    answer = in_box(
-        daemon,
-        f"git init -q -b main one && cd one && git commit -q --allow-empty -m one && "
-        f"git push {url} HEAD:refs/heads/agent/x && cd .. && git clone -q -b agent/x {url} two && "
-        "git -C two log --format=%s",
-    )
-    assert answer.exit_code == 0, answer.text("stderr")
-    assert answer.text() == "one\n"
-    assert "[new branch]      HEAD -> agent/x" in answer.text("stderr")
-    assert "refs/heads/agent/x" in refs(daemon.world)
-    records = daemon.records("broker")
-    (run,) = daemon.records("exec")
-    assert [record["outcome"] for record in records] == ["allowed"] * 2
-    assert {record["request"] for record in records} == {run["request"]}
-
-
 def test_a_hook_can_do_no_more_than_its_agent(daemon: Daemon) -> None:
     """It pushes where the agent may, and is refused in the remote's words where not."""
     url = f"ssh://host{daemon.world.root}/server.git"

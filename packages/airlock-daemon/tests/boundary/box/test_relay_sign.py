@@ -63,24 +63,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-def test_git_signs_in_a_box_without_a_key(daemon: Daemon) -> None:
-    """The record names the request of the box, and the host's git verifies the commit."""
-    answer = in_box(daemon, COMMIT.format(name="one"))
-    assert answer.exit_code == 0, answer.text("stderr")
-    world = daemon.world
-    key = (world.root / "home" / "key.pub").read_text()
-    (world.root / "signers").write_text(f"a@example.com {key}")
-    signers = f"gpg.ssh.allowedSignersFile={world.root / 'signers'}"
-    safe = ("-c", "safe.directory=*", "-C", str(world.workspace / "one"))
-    verified = subprocess.run(
-        ["git", "-c", signers, *safe, "verify-commit", "HEAD"], capture_output=True, check=False
-    )
-    assert verified.returncode == 0, verified.stderr
-    record, run = daemon.records("broker")[-1], daemon.records("exec")[-1]
-    assert record["detail"]["operation"].endswith(" subject")
-    assert (record["outcome"], record["request"]) == ("allowed", run["request"])
-
-
 def test_another_address_is_refused_in_the_box_s_git(daemon: Daemon) -> None:
     """The commit is not made."""
     answer = in_box(daemon, COMMIT.format(name="two").replace("-S", "-S --author='b <b@b.b>'"))
@@ -198,15 +180,3 @@ def test_the_host_s_engine_is_no_client_s_in_a_container(tmp_path: Path, cgroup:
         )
         answer = Answer([json.loads(each) for each in asked.stdout.splitlines()])
         assert answer.text().startswith("key::ssh-ed25519 "), (asked.stderr, daemon.messages())
-
-
-def test_each_commit_is_signed_where_the_human_s_are() -> None:
-    """`commit.gpgsign` of the human's git is that of git in the box; nothing is said of it."""
-    with sign_world() as world:
-        with (world.root / "home" / ".gitconfig").open("a") as file:
-            file.write("[commit]\n\tgpgSign = true\n")
-        with running(world) as daemon:
-            script = COMMIT.format(name="one").replace(" -S", "")
-            answer = in_box(daemon, f"{script} && git cat-file commit HEAD")
-    assert "not signed" not in answer.text("stderr")
-    assert "\ngpgsig -----BEGIN SSH SIGNATURE-----\n" in answer.text()

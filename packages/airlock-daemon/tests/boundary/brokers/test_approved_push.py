@@ -31,38 +31,6 @@ def remote(world: World) -> Iterator[Remote]:
         yield Remote(world, daemon)
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_push_arrives_once_it_is_approved(remote: Remote, *, streamed: bool) -> None:
-    """The person sees both commits, the client that it waits, the log who has answered."""
-    remote.streamed = streamed
-    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
-    head = remote.git("rev-parse", "HEAD").stdout.strip()
-    (question,) = wait_for_questions(remote.world)
-    assert remote.refs() == []
-    assert question["operation"].endswith(f" refs/heads/release/1 0000000..{head[:7]}")
-    assert ["refs/heads/release/1", [f"creates it at {head}"]] in question["details"]
-    run(remote.world, "approve", question["id"])
-    pushed = wait()
-    assert pushed.returncode == 0, pushed.stderr
-    assert f"airlock: approval {question['id']} is pending" in pushed.stderr
-    assert remote.refs() == ["refs/heads/release/1"]
-    (record,) = remote.daemon.records("broker")
-    assert record["approval"]["id"] == question["id"]
-
-
-def test_a_rejected_push_does_not_arrive(remote: Remote) -> None:
-    """git prints the reason as the remote's words."""
-    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
-    reject(remote.world, "after the freeze")
-    pushed = wait()
-    assert pushed.returncode == 1
-    assert "[remote rejected]" in pushed.stderr
-    assert "after the freeze" in pushed.stderr
-    assert remote.refs() == []
-    (record,) = remote.daemon.records("broker")
-    assert (record["outcome"], record["rule"]) == ("denied", "approve")
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -77,26 +45,6 @@ def test_no_spelling_avoids_the_question(remote: Remote, words: tuple[str, ...])
     reject(remote.world)
     assert wait().returncode == 1
     assert remote.refs() == []
-
-
-def test_another_commit_is_another_question(remote: Remote) -> None:
-    """An approval is for the ids that were shown."""
-    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
-    first = approve(remote.world)
-    assert wait().returncode == 0
-    remote.git("commit", "--allow-empty", "--quiet", "-m", "another")
-    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
-    second = approve(remote.world, "--for", "10m")
-    assert second["id"] != first["id"]
-    assert wait().returncode == 0
-    remote.git("commit", "--allow-empty", "--quiet", "-m", "a third")
-    third = remote.git("push", "origin", "HEAD:refs/heads/release/1")
-    assert third.returncode == 0, third.stderr
-
-
-def test_other_pushes_do_not_wait(remote: Remote) -> None:
-    assert remote.git("push", "origin", "HEAD:refs/heads/x").returncode == 0
-    assert remote.refs() == ["refs/heads/x"]
 
 
 def test_no_two_pushes_share_what_an_approval_lasts_for() -> None:

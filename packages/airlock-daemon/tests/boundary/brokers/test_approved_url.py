@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from url_world import Site, making_site
 
-from approving import approve, begin, reject, wait_for_questions
+from approving import approve, begin, wait_for_questions
 from commanding import run
 
 REQUIRE = """[approve]
@@ -22,34 +22,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site.grant(REQUIRE)
         with site.running():
             yield site
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_push_arrives_once_it_is_approved(site: Site, *, streamed: bool) -> None:
-    """The server is asked for its refs first, and gets the list of updates after the answer."""
-    site.streamed = streamed
-    wait = begin(site.git, "push", "origin", "HEAD:refs/heads/agent/asked/1")
-    (question,) = wait_for_questions(site.world)
-    before = len(site.server.requests)
-    run(site.world, "approve", question["id"])
-    pushed = wait()
-    assert pushed.returncode == 0, pushed.stderr
-    assert f"airlock: approval {question['id']} is pending" in pushed.stderr
-    assert len(site.server.requests) > before
-    (record,) = site.daemon.records("broker")
-    assert record["approval"]["id"] == question["id"]
-
-
-def test_a_rejected_push_does_not_arrive(site: Site) -> None:
-    """git prints the reason as the remote's words."""
-    wait = begin(site.git, "push", "origin", "HEAD:refs/heads/agent/asked/1")
-    wait_for_questions(site.world)
-    before = len(site.server.requests)
-    reject(site.world, "after the freeze")
-    pushed = wait()
-    assert pushed.returncode == 1
-    assert "after the freeze" in pushed.stderr
-    assert len(site.server.requests) == before
 
 
 def test_a_fetch_waits_too(site: Site) -> None:

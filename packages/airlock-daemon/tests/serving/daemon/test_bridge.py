@@ -122,30 +122,6 @@ async def open_bridge(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stream_is_a_connection_of_a_client_that_is_not_seen() -> None:
-    """It is served by its socket's name, and both ends end in turn."""
-    async with open_bridge() as container:
-        number = await container.open("https.sock")
-        await container.send(container.end.send_data(number, b"request"))
-        assert await container.read(StreamData) == StreamData(number, b"request")
-        await container.send(container.end.send_end(number))
-        assert await container.read(StreamEnded) == StreamEnded(number)
-        assert await container.read(StreamClosed) == StreamClosed(number)
-        await container.send(container.end.send_close(number))
-        assert container.served == ["https.sock"]
-        assert container.credentials == ["unseen"]
-
-
-async def test_what_a_service_says_last_comes_before_the_close() -> None:
-    """A whole window and more, though it has closed the connection."""
-    blob = os.urandom(3 * WINDOW)
-    async with open_bridge(lambda stream: stream.send_all(blob)) as container:
-        number = await container.open()
-        assert await container.read_bytes(len(blob)) == blob
-        assert await container.read(StreamEnded) == StreamEnded(number)
-        assert await container.read(StreamClosed) == StreamClosed(number)
-
-
 async def test_a_client_that_closes_is_seen_to_hang_up() -> None:
     """After what it has sent."""
     heard = []
@@ -428,19 +404,6 @@ async def test_a_flood_of_refused_connections_ends_the_bridge() -> None:
             await trio.sleep_forever()
 
 
-async def test_files_are_sent_one_after_the_other() -> None:
-    """Each to its end, within its credit, and closed before the next."""
-    files = {"ca.pem": os.urandom(2 * WINDOW), "client.env": b""}
-    async with open_bridge() as container, trio.open_nursery() as nursery:
-        nursery.start_soon(container.bridge.publish, files)
-        for name, expected in files.items():
-            opened = await container.read(StreamOpened)
-            assert opened.name == name
-            assert await container.read_bytes(len(expected)) == expected
-            assert await container.read(StreamEnded) == StreamEnded(opened.stream)
-            await container.send(container.end.send_close(opened.stream))
-
-
 def _never(_name: str, _accept: Accept) -> tuple[bytes, Awaitable[None]]:
     raise AssertionError
 
@@ -498,15 +461,6 @@ async def test_a_file_that_is_closed_early_holds_up_no_other() -> None:
         assert await container.read_bytes(3) == b"A=1"
         assert await container.read(StreamEnded) == StreamEnded(opened.stream)
         await container.send(container.end.send_close(opened.stream))
-
-
-async def test_a_bridge_ends_with_the_other_end() -> None:
-    """Its clients hang up."""
-    async with open_bridge() as container:
-        await container.open()
-        while not container.served:
-            await trio.lowlevel.checkpoint()
-        await container.close()
 
 
 async def test_a_bridge_that_says_nothing_is_given_up(autojump_clock: MockClock) -> None:
