@@ -25,6 +25,7 @@ from fake_bridges import (
     GREETING,
     HELLO,
     OPEN,
+    PING,
     WINDOW,
     FakeBridge,
     Frame,
@@ -195,6 +196,47 @@ def test_a_file_may_be_longer_than_a_window(bridge: FakeBridge) -> None:
     assert bridge.read() == Frame(2, CLOSE)
     assert path.read_bytes() == long
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"something else entirely",
+        Frame(0, HELLO, b"airlock-bridge 2 a.sock").encoded,
+        Frame(0, HELLO, b"airlock-bridge 1 ../a.sock").encoded,
+        Frame(0, HELLO, b"airlock-bridge 1 a b c d e").encoded,
+        Frame(0, 8).encoded,
+        Frame(0, PING, b"123456789").encoded,
+        Frame(1, DATA, bytes(32769)).encoded,
+        Frame(1, DATA).encoded,
+        # What the client's socket takes is granted again, so that it is some more.
+        Frame(1, DATA, bytes(32768)).encoded * 64,
+        Frame(1, END).encoded * 2,
+        Frame(1, END).encoded + Frame(1, DATA, b"x").encoded,
+        Frame(1, CLOSE).encoded * 2,
+        Frame(1, CREDIT, _credit(WINDOW - FIRST_CREDIT + 1)).encoded,
+        Frame(1, CREDIT, b"\0").encoded,
+        Frame(3, DATA, b"x").encoded,
+        Frame(0, DATA, b"x").encoded,
+        Frame(1, OPEN, b"ca.pem").encoded,
+        Frame(2, OPEN, b"../ca.pem").encoded,
+        Frame(2, OPEN, b".hidden").encoded,
+        Frame(2, OPEN, b"airlock.sock").encoded,
+        Frame(2, OPEN, b"a").encoded + Frame(4, OPEN, b"b").encoded,
+        Frame(2, OPEN, b"a").encoded + Frame(2, CLOSE).encoded,
+    ],
+)
+def test_what_breaks_the_protocol_ends_it(bridge: FakeBridge, data: bytes) -> None:
+    """It says so, and the daemon starts another."""
+    bridge.open()
+    bridge.send_bytes(data)
+    bridge.end()
+    status, said = bridge.wait()
+    assert said == (
+        "airlock: the other end does not speak the protocol of a bridge\n"
+        "airlock: hint: have the daemon start this, from an image of its own release\n"
+    )
+    assert status == 125
 
 
 _frames = st.builds(
