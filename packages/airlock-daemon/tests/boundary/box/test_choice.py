@@ -1,12 +1,15 @@
 """Tests of `boundary.box.choice`: a box is planned once, and anew when what decided has changed."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.box import choice
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
@@ -63,6 +66,13 @@ class Host:
         """The box of a command, as it is planned now."""
         args = (self.module, self.maker, self.workspace, str(self.program), self.access)
         return self.templates.choose_box(*args)
+
+
+def keeping(host: Host) -> Module:
+    """The module of the host's command, which keeps its home."""
+    sandbox = host.module.sandbox
+    assert sandbox is not None
+    return replace(host.module, sandbox=replace(sandbox, keeps_home=True))
 
 
 @pytest.fixture
@@ -134,3 +144,29 @@ def test_a_box_shows_the_bundle_of_the_agent_it_is_planned_for(host: Host) -> No
     """Where programs look for the host's."""
     sources = {getattr(each, "path", "") for each in host.choose().operations}
     assert str(host.root / BUNDLE) in sources
+
+
+async def test_a_home_that_a_tool_has_locked_keeps_nobody_else_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool may hold the lock of its home for ever: neither the event loop nor a stop waits."""
+    begun, held, threads = threading.Event(), threading.Event(), list[int]()
+
+    def keep(box: Box, _path: str, _identity: Identity) -> Box:
+        threads.append(threading.get_ident())
+        begun.set()
+        if threads[0] != threading.main_thread().ident:
+            held.wait()
+        return box
+
+    monkeypatch.setattr(choice, "keep_home", keep)
+    box = host.choose()
+    try:
+        async with trio.open_nursery() as nursery:
+            args = (box, keeping(host), host.maker, trio.CapacityLimiter(1))
+            nursery.start_soon(host.templates.keep_home, *args)
+            await trio.to_thread.run_sync(begun.wait)
+            nursery.cancel_scope.cancel()
+    finally:
+        held.set()
+    assert threads != [threading.main_thread().ident]

@@ -298,6 +298,23 @@ def test_files_for_a_tool_are_written_to_its_home_alone(folder: Path, box: Box, 
     assert os.listdir(outside) == ["file"]
 
 
+def test_a_directory_for_files_may_be_made_by_another_command_meanwhile(
+    folder: Path, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several commands of a module begin at once, each in a thread of its own."""
+    real = os.mkdir
+
+    def make(path: str, mode: int, *, dir_fd: int | None = None) -> None:
+        real(path, mode, dir_fd=dir_fd)
+        real(path, mode, dir_fd=dir_fd)
+
+    home = folder / "state/homes/my/tool"
+    home.mkdir(parents=True)
+    monkeypatch.setattr(kept_home.os, "mkdir", make)
+    assert keep_home(box, str(home), box_identity()).kept_home is not None
+    assert (home / ".config/tool/file").read_text() == "new\n"
+
+
 def test_a_home_with_something_mounted_inside_is_a_fresh_one(tmp_path: Path, box: Box) -> None:
     """bubblewrap would make its mount point where the agent could have put a link."""
     inside = replace(box, operations=(*box.operations, Folder(f"{HOME}/work", 0o755)))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 import msgspec
+import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import (
@@ -38,6 +39,7 @@ from airlock_daemon.boundary.box.system import (
 )
 from airlock_daemon.boundary.box.transports import find_transports, list_asked, list_helpers
 from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.workspace.snapshot import find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
@@ -259,8 +261,9 @@ class Templates:
     ) -> Box:
         """Choose the box in which `program`, an absolute path, runs for `module` in `workspace`.
 
-        `access` is its access to APIs, None if it has none or is only inspected. Raises Denied
-        (layer "sandbox") if the program, or a path that the module requires, cannot be shown.
+        Its home is a fresh one until `keep_home`. `access` is its access to APIs, None if it has
+        none or is only inspected. Raises Denied (layer "sandbox") if the program, or a path that
+        the module requires, cannot be shown.
         """
         inputs = _Inputs(module, maker, program, access)
         template = self._plan(inputs) if maker.is_home else self._find(inputs)
@@ -272,9 +275,6 @@ class Templates:
             own=template.own,
             is_fence=maker.bubblewrap is None,
         )
-        if module.sandbox is not None and module.sandbox.keeps_home and maker.bubblewrap:
-            home = os.path.join(self.generation.homes, module.name)
-            box = keep_home(box, home, maker.identity)
         if maker.bubblewrap is None:
             from airlock_daemon.boundary.box.landlock import refuse_unshowable  # noqa: PLC0415
 
@@ -282,6 +282,19 @@ class Templates:
                 remedy = find_bubblewrap_remedy(self.generation.programs)
                 refuse_unshowable(box, workspace.mounts, remedy=remedy)
         return box
+
+    async def keep_home(
+        self, box: Box, module: Module, maker: Maker, lookups: trio.CapacityLimiter
+    ) -> Box:
+        """The box of `choose_box` with the home that `module` keeps, if it does.
+
+        Raises Denied (layer "sandbox") if that cannot be used, and Failed.
+        """
+        if module.sandbox is None or not module.sandbox.keeps_home or not maker.bubblewrap:
+            return box
+        home = os.path.join(self.generation.homes, module.name)
+        # A tool may hold the lock of a directory there. The thread closes what it opens itself.
+        return await find_in_thread(lambda: keep_home(box, home, maker.identity), lookups)
 
     def _find(self, inputs: _Inputs) -> _Template:
         name = (inputs.module.name, inputs.access is None)

@@ -48,7 +48,8 @@ def keep_home(box: Box, path: str, identity: Identity) -> Box:
 
     Files made for the tool are written into it. A box with other contents in its home, such as a
     workspace, keeps its fresh home: the agent could have put a symlink at the mount point. So does
-    a box whose user cannot enter the state directory. Raises Denied if the home cannot be used.
+    a box whose user cannot enter the state directory. It may block for as long as the agent likes.
+    Raises Denied if the home cannot be used.
     """
     inside = [each for each in box.operations if _is_inside(each)]
     if not all(isinstance(each, Made) for each in inside):
@@ -152,7 +153,9 @@ def _enter(above: int, name: str, identity: Identity) -> int:
     except OSError:
         # A symlink or not a directory.
         os.unlink(name, dir_fd=above)
-    os.mkdir(name, 0o700, dir_fd=above)
+    with suppress(FileExistsError):
+        # Another command of the module may be as far.
+        os.mkdir(name, 0o700, dir_fd=above)
     made = os.open(name, _DIRECTORY, dir_fd=above)
     _give(made, identity)
     return made
@@ -221,7 +224,7 @@ class HomeInUse:
             finally:
                 os.close(root)
         self._is_too_large = True
-        _put_away(self._home)
+        await run_in_thread(partial(_put_away, self._home), limiter=self._limiter)
         return (
             f"warning: the home of this command was removed: it keeps {self._most >> 20} MiB and "
             f"{MOST_FILES} files at most, in directories that can be read; write to the workspace "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import refuse_elsewhere
+from airlock_daemon.boundary.box.box import Box, refuse_elsewhere
 from airlock_daemon.boundary.box.choice import Boxed, Maker
 from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
@@ -55,23 +55,18 @@ async def run_tool(
                 return rewritten
         access = await _prepare_access(module, call) if module.apis else None
 
-        def plan() -> Job:
-            return plan_tool(
-                request,
-                module,
-                call=call,
-                maker=maker,
-                args=args,
-                workspace=workspace,
-                peer=peer,
-                access=access,
-            )
-
-        if maker is None:
-            job = plan()
-        else:
-            # Planning a box looks paths up, which may block.
-            job = await workspace.host_paths.settle(plan, call.agent.lookups)
+        program = call.generation.programs.demand(module.bin)
+        job = plan_tool(
+            request,
+            module,
+            call=call,
+            program=program,
+            boxed=await _choose_box(module, maker, workspace, program, call, access=access),
+            args=args,
+            workspace=workspace,
+            peer=peer,
+            access=access,
+        )
         await run_job(job, call)
         return None
     finally:
@@ -87,17 +82,35 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
     workspace, maker = await _enter(request, module, peer, call)
     try:
         await _confine_paths(request, allowed, workspace, maker, call)
-
-        def plan() -> None:
-            """Raise Denied if the command needs a box and cannot have one."""
-            program = generation.programs.find(module.bin)
-            if program is not None and maker is not None:
-                templates = call.agent.plan_boxes(generation)
-                templates.choose_box(module, maker, workspace, program)
-
-        await workspace.host_paths.settle(plan, call.agent.lookups)
+        program = generation.programs.find(module.bin)
+        if program is not None:
+            await _choose_box(module, maker, workspace, program, call)
     finally:
         await workspace.leave(call.agent.removals)
+
+
+async def _choose_box(
+    module: Module,
+    maker: Maker | None,
+    workspace: Workspace,
+    program: str,
+    call: Call,
+    *,
+    access: ApiAccess | None = None,
+) -> Boxed | None:
+    """The box in which a command runs, if any. Raises Denied if it needs one and has none."""
+    if maker is None:
+        return None
+    generation, lookups = call.generation, call.agent.lookups
+    templates = call.agent.plan_boxes(generation)
+
+    def choose() -> Box:
+        return templates.choose_box(module, maker, workspace, program, access)
+
+    # It looks paths up, which may block.
+    box = await workspace.host_paths.settle(choose, lookups)
+    box = await templates.keep_home(box, module, maker, lookups)
+    return Boxed(box, maker, generation.reserved)
 
 
 async def _enter(
@@ -194,25 +207,19 @@ def plan_tool(
     module: Module,
     *,
     call: Call,
-    maker: Maker | None,
+    program: str,
+    boxed: Boxed | None,
     args: tuple[str, ...],
     workspace: Workspace,
     peer: Peer,
     access: ApiAccess | None,
 ) -> Job:
-    """Plan to run the tool of `module` with `args` in `workspace`, which stays open.
+    """Plan to run `program`, the tool of `module`, with `args` in `workspace`, which stays open.
 
-    `maker` makes its box, None for no box. `access` is the box's access to APIs, if any. Raises
-    Failed if the tool is not installed, Denied if it needs a box and cannot have one.
+    It runs in `boxed`, None for no box. `access` is the box's access to APIs, if any.
     """
     generation, daemon = call.generation, call.shared.environment
     programs, passed = generation.programs, call.passed
-    program = programs.demand(module.bin)
-    boxed = None
-    if maker is not None:
-        templates = call.agent.plan_boxes(generation)
-        box = templates.choose_box(module, maker, workspace, program, access)
-        boxed = Boxed(box, maker, generation.reserved)
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
