@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from .command import LONGEST_S, Completed, run
 
@@ -114,6 +115,22 @@ def remove(containers: Sequence[str]) -> None:
         done = docker("rm", "--force", "--volumes", *containers)
         if not all(_GOING in line for line in done.stderr.splitlines()):
             done.succeeded()
+
+
+def remove_made(home: Path) -> None:
+    """Remove the containers and networks of the agents of the daemons of a run's home.
+
+    These have ended, and their agents stay registered: the engine would keep each agent's own
+    network, of which it has addresses for some thirty.
+    """
+    installation = home / ".local/state/airlock/docker/installation"
+    if not installation.exists():
+        return
+    label = f"label=airlock.installation={installation.read_text().strip()}"
+    remove(docker("ps", "--all", "--quiet", "--filter", label).succeeded().stdout.split())
+    left = docker("network", "ls", "--quiet", "--filter", label).succeeded().stdout.split()
+    if left:
+        docker("network", "rm", *left).succeeded()
 
 
 @contextmanager

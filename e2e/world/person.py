@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import engine
 from .account import Account
 from .command import Completed, run
 from .daemon import Daemon
@@ -76,6 +77,7 @@ def newcomer(
     try:
         yield Person(account=account, executables=executables, programs=programs)
     finally:
+        engine.remove_made(account.home)
         for made in sorted(_list_made(account.home) - before, reverse=True):
             if made.is_dir() and not made.is_symlink():
                 shutil.rmtree(made)
