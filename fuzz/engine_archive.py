@@ -9,7 +9,8 @@ import io
 import json
 import tarfile
 
-from airlock_modules.engine import ArchiveRewriter, Refused
+from airlock_modules.engine import Refused
+from airlock_modules.engine.archive import ArchiveRewriter
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 4096

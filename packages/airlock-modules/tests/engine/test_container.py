@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from airlock_modules.engine import (
+    ContainerOrder,
     DockerGrant,
     Ownership,
     Reference,
@@ -12,7 +13,7 @@ from airlock_modules.engine import (
     list_references,
     read_container,
 )
-from airlock_modules.engine.egress import ImageConfig
+from airlock_modules.engine.egress import ImageConfig, read_image_config
 from airlock_modules.engine.names import show_labels
 
 _OWN = Ownership("a", "0")
@@ -465,3 +466,22 @@ def test_labels_are_the_clients_alone() -> None:
     assert seen == {"traefik.enable": "", "own": ""}
     assert labels["airlock.user"] == ""
     assert show_labels({**image.labels, **labels}) == {"traefik.enable": "true", "own": "kept"}
+
+
+def test_health_is_checked_each_second_at_most() -> None:
+    """Each check starts a process at the expense of the engine, also one that an image asks for."""
+
+    def order(body: dict[str, Any]) -> ContainerOrder:
+        return read_container(
+            json.dumps({"Image": "alpine", **body}).encode(), name="w", grant=_GRANT, ownership=_OWN
+        )
+
+    with pytest.raises(Refused, match=r"Healthcheck\.Interval = 1000000 is less than a second"):
+        order({"Healthcheck": {"Interval": 1_000_000}})
+    image = read_image_config({"Config": {"Healthcheck": {"Interval": 1, "StartInterval": 10**9}}})
+    for own in ({}, {"Interval": 0}, {"Test": ["NONE"]}):
+        covered = order({"Healthcheck": own} if own else {}).cover(image)
+        assert covered.body["Healthcheck"] == {**own, "Interval": 10**9}
+    slow = order({"Healthcheck": {"Interval": 2 * 10**9}})
+    assert slow.cover(image).body["Healthcheck"] == {"Interval": 2 * 10**9}
+    assert "Healthcheck" not in order({}).cover(read_image_config({})).body

@@ -55,6 +55,17 @@ def test_a_command_runs_as_the_containers_user() -> None:
     assert read_exec_start(_dump(Detach=False, Tty=True, ConsoleSize=[24, 80]))["Tty"] is True
 
 
+@pytest.mark.parametrize("read", [_network, _volume])
+def test_an_object_has_a_bounded_length_of_labels(
+    read: Callable[[bytes], dict[str, object]],
+) -> None:
+    """Everybody's lists have them."""
+    labels = {str(number): "x" * 1000 for number in range(60)}
+    assert read(_dump(Name="n", Labels=labels))["Labels"]
+    with pytest.raises(Refused, match="Labels is longer than 64 KiB"):
+        read(_dump(Name="n", Labels={**labels, "more": "x" * 8000}))
+
+
 def test_networks_are_internal_unless_granted() -> None:
     """A network has the agent's name and label, and a way out only if the profile says so."""
     body = _dump(

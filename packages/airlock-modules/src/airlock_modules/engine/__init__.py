@@ -2,7 +2,8 @@
 
 A call is found in a table (`find_call`), its body read strictly and written anew (`read_container`
 and others), each name in it replaced by the full id that the engine gives (`list_references`,
-`resolve`), and the answer rewritten with the client's names (`rewrite`). Nothing here does I/O.
+`resolve`), and the answer rewritten with the client's names (`rewrite`). Archives of images are
+seldom sent, and `engine.archive` is imported by itself. Nothing here does I/O.
 """
 
 from airlock_modules.engine.answers import (
@@ -14,7 +15,6 @@ from airlock_modules.engine.answers import (
     rewrite_stats,
     spell_refusal,
 )
-from airlock_modules.engine.archive import ArchiveRewriter
 from airlock_modules.engine.builder import (
     NoConfiguration,
     find_builder,
@@ -43,6 +43,7 @@ from airlock_modules.engine.images import (
     read_image_reference,
     shorten_name,
 )
+from airlock_modules.engine.listing import LONGEST_OBJECT, Listing
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
@@ -74,6 +75,7 @@ __all__ = [
     "JOINS",
     "LABEL",
     "LONGEST_BODY",
+    "LONGEST_OBJECT",
     "LOOPBACK",
     "MOST_PORTS",
     "NEWEST",
@@ -82,7 +84,6 @@ __all__ = [
     "ROOT_LABEL",
     "SHIM",
     "USER_LABEL",
-    "ArchiveRewriter",
     "Call",
     "ContainerOrder",
     "DockerGrant",
@@ -90,6 +91,7 @@ __all__ = [
     "FoundCall",
     "ImageConfig",
     "ImageName",
+    "Listing",
     "NoConfiguration",
     "OwnImages",
     "Ownership",

@@ -36,7 +36,7 @@ OLDEST, NEWEST = (1, 41), (1, 45)
 """Versions of the API whose calls mean what this table says."""
 
 Version = tuple[int, int]
-Answer = Literal["plain", "stream", "raw"]
+Answer = Literal["plain", "list", "stream", "raw"]
 Flow = Literal["none", "json", "bytes", "raw"]
 
 _PLUGIN = re.compile("/plugins/[^/]+/json")
@@ -52,8 +52,9 @@ class Call(Struct, frozen=True, kw_only=True):
     """One line of the table.
 
     `name` is that of the operation. `sends` says what the request's body is, `answers` how the
-    answer comes: "plain" is a JSON value that is rewritten, "stream" goes on until it ends, "raw"
-    is no HTTP after its head. `reads` tells that it may look at a granted container of a person.
+    answer comes: "plain" is a JSON value that is rewritten, "list" one of everybody's objects,
+    "stream" goes on until it ends, "raw" is no HTTP after its head. `reads` tells that it may look
+    at a granted container of a person.
     `needs` is a parameter by which it differs from another call of this path.
     """
 
@@ -218,6 +219,7 @@ TABLE = (
     _call(
         "GET /system/df",
         "system.df",
+        answers="list",
         query={"type": one_of("container", "image", "volume", "build-cache")},
     ),
     _call(
@@ -229,6 +231,7 @@ TABLE = (
     _call(
         "GET /containers/json",
         "container.list",
+        answers="list",
         query={"all": _flag, "limit": _integer, "size": _flag, "filters": _container_filters},
         reads=True,
     ),
@@ -340,7 +343,7 @@ TABLE = (
     _call("POST /exec/{exec}/start", "exec.start", sends="json", answers="raw"),
     _call("POST /exec/{exec}/resize", "exec.resize", query={"h": _integer, "w": _integer}),
     _call("GET /exec/{exec}/json", "exec.inspect"),
-    _call("GET /networks", "network.list", query={"filters": _network_filters}),
+    _call("GET /networks", "network.list", answers="list", query={"filters": _network_filters}),
     _call(
         "GET /networks/{network}",
         "network.inspect",
@@ -351,7 +354,7 @@ TABLE = (
     _call("POST /networks/{network}/disconnect", "network.disconnect", sends="json"),
     _call("DELETE /networks/{network}", "network.remove"),
     _call("POST /networks/prune", "network.prune", query={"filters": _prune_filters}),
-    _call("GET /volumes", "volume.list", query={"filters": _volume_filters}),
+    _call("GET /volumes", "volume.list", answers="list", query={"filters": _volume_filters}),
     _call("GET /volumes/{volume}", "volume.inspect"),
     _call("POST /volumes/create", "volume.create", sends="json"),
     _call("DELETE /volumes/{volume}", "volume.remove", query={"force": _flag}),
@@ -359,6 +362,7 @@ TABLE = (
     _call(
         "GET /images/json",
         "image.list",
+        answers="list",
         query={"all": _flag, "digests": _flag, "shared-size": _flag, "filters": _image_filters},
     ),
     _call(

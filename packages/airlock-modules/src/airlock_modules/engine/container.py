@@ -14,7 +14,15 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.engine.egress import Egress, ImageConfig, is_hidden, lead_out, may_lead_out
+from airlock_modules.engine.egress import (
+    SECOND,
+    Egress,
+    ImageConfig,
+    is_hidden,
+    is_short,
+    lead_out,
+    may_lead_out,
+)
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import (
@@ -118,9 +126,13 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
         return replace(self, user=user, body={**self.body, "User": user, "Labels": marks})
 
     def cover(self, image: ImageConfig) -> "ContainerOrder":
-        """The order with labels that cover those of its image."""
+        """The order with labels that cover those of its image, and no shorter intervals there."""
         marks = cover_labels(_as_object(self.body["Labels"]), image.labels)
-        return replace(self, body={**self.body, "Labels": marks})
+        own = _as_object(self.body.get("Healthcheck") or {})
+        # The image's stands for 0.
+        more = {name: SECOND for name in image.hurries if not own.get(name)}
+        health = {"Healthcheck": {**own, **more}} if more else {}
+        return replace(self, body={**self.body, "Labels": marks, **health})
 
     def lead_out(self, egress: Egress, image: ImageConfig) -> "ContainerOrder":
         """The order with a way out, if the container has a use for one."""
@@ -270,14 +282,27 @@ _host_config = record(
         "Ulimits": items(_ulimit, most=20),
     }
 )
+
+
+def _read_interval(value: object, place: str) -> Value:
+    found = number(0)(value, place)
+    if is_short(found):
+        raise Refused(
+            f"{place} = {found} is less than a second",
+            hint="have the container's health checked each second at most",
+            rule="health",
+        )
+    return found
+
+
 _healthcheck = record(
     {
         "Test": items(text()),
-        "Interval": number(0),
+        "Interval": _read_interval,
         "Timeout": number(0),
         "Retries": number(0, 1000),
         "StartPeriod": number(0),
-        "StartInterval": number(0),
+        "StartInterval": _read_interval,
     }
 )
 _container = record(

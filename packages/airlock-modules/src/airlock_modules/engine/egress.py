@@ -32,6 +32,11 @@ class Egress(Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str] = {}
 
 
+SECOND = 1_000_000_000
+"""In the engine's nanoseconds."""
+_INTERVALS = ("Interval", "StartInterval")
+
+
 class ImageConfig(Struct, frozen=True, kw_only=True):
     """What an image says of its containers, or a container of itself."""
 
@@ -42,11 +47,21 @@ class ImageConfig(Struct, frozen=True, kw_only=True):
     exposed: tuple[str, ...] = ()
     user: str = ""
     labels: Mapping[str, str] = {}
+    hurries: tuple[str, ...] = ()
+    """The intervals at which its health is checked that are too short (`is_short`)."""
+
+
+def is_short(interval: object) -> bool:
+    """Whether a check of health at this interval is one that is refused: each starts a process, at
+    the expense of the engine. 0 is the engine's default.
+    """
+    return isinstance(interval, int) and 0 < interval < SECOND
 
 
 def read_image_config(image: Mapping[str, Any]) -> ImageConfig:
     """Read the engine's answer about an image or a container."""
     config = image.get("Config") or {}
+    health = config.get("Healthcheck") or {}
     return ImageConfig(
         architecture=str(image.get("Architecture") or ""),
         entrypoint=_words(config.get("Entrypoint")),
@@ -55,6 +70,7 @@ def read_image_config(image: Mapping[str, Any]) -> ImageConfig:
         exposed=tuple(config.get("ExposedPorts") or ()),
         user=str(config.get("User") or ""),
         labels=config.get("Labels") or {},
+        hurries=tuple(name for name in _INTERVALS if is_short(health.get(name))),
     )
 
 

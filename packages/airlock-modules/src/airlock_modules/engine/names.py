@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from airlock_modules.engine.strict import Reader, Refused, malformed, mapping, text
+from airlock_modules.engine.strict import Refused, encode, malformed, mapping, text
 from airlock_wire.text import quote
 
 LABEL = "airlock.agent"
@@ -126,8 +126,21 @@ def _read_label(value: object, place: str) -> object:
 
 
 _TEXT = text(most=4096)
-labels: Reader = mapping(_read_label, text())
-"""The client's labels, none of which is Airlock's, by their names at the engine."""
+_LONGEST_LABELS = 64 << 10
+_read_labels = mapping(_read_label, text())
+
+
+def labels(value: object, place: str) -> object:
+    """The client's labels, none of which is Airlock's, by their names at the engine."""
+    found = _read_labels(value, place)
+    # Every list of the engine has them, also other people's.
+    if len(encode(found)) > _LONGEST_LABELS:
+        raise Refused(
+            f"{place} is longer than {_LONGEST_LABELS >> 10} KiB",
+            hint="give it fewer labels, or shorter ones",
+            rule="labels",
+        )
+    return found
 
 
 def show_labels(found: object) -> object:

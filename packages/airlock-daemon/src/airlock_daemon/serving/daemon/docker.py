@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
-from airlock_daemon.boundary.brokers.docker.departure import remove_made
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
@@ -91,6 +90,10 @@ class DockerService:
 
     async def remove_own(self) -> None:
         """As `Engines.remove_own`."""
+        from airlock_daemon.boundary.brokers.docker.departure import (  # noqa: PLC0415 - seldom
+            remove_made,
+        )
+
         environment = self._shared.environment
         if problem := await remove_made(self._agent.generation, environment, self._state):
             log.warning("%s", problem)

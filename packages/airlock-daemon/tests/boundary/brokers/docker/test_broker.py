@@ -319,6 +319,94 @@ async def test_an_agent_has_a_bounded_number_of_containers(tmp_path: Path) -> No
         assert (status, "as many as it may have" in answer["message"]) == (403, True)
 
 
+async def test_what_others_have_at_the_engine_keeps_no_list_from_an_agent(tmp_path: Path) -> None:
+    """Labels of an image that another agent has loaded may be of any length."""
+    async with scene(tmp_path) as here:
+        image = {"Id": _IMAGE, "RepoTags": ["alpine:latest"], "Labels": {"of": "it"}}
+        other = {"Id": "sha256:" + "6" * 64, "RepoTags": ["x:1"], "Labels": {"x": "y" * (33 << 20)}}
+        volume = {"Name": "airlock-a-0-v", "Labels": _MARKS}
+        listed = {"LayersSize": 9, "Images": [other, image], "Volumes": [volume]}
+        here.engine.answers["GET", "/v1.45/images/json"] = (200, [other, image])
+        here.engine.answers["GET", "/v1.45/system/df"] = (200, listed)
+        client = here.connect()
+        status, images = await client.ask("GET /images/json")
+        assert (status, images) == (200, [{**image, "RepoDigests": []}])
+        status, found = await client.ask("GET /system/df")
+        assert (status, found["Images"], found["LayersSize"]) == (200, images, 0)
+        assert [each["Name"] for each in found["Volumes"]] == ["v"]
+        here.engine.answers["GET", "/v1.45/images/json"] = (200, [])
+        assert await client.ask("GET /images/json") == (200, [])
+
+
+async def test_a_long_list_is_read_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what an agent itself has, only up to 8 MiB."""
+    async with scene(tmp_path) as here:
+        volume = {"Name": "airlock-a-0-v", "Labels": {**_MARKS, "airlock.label.x": "y" * 100_000}}
+        here.engine.answers["GET", "/v1.45/volumes"] = (200, {"Volumes": [volume] * 50})
+        client, turns = here.connect(), 0
+        real = here.agent.turns.take
+
+        async def take() -> None:
+            nonlocal turns
+            turns += 1
+            await real()
+
+        monkeypatch.setattr(here.agent.turns, "take", take)
+        status, answer = await client.ask("GET /volumes")
+        assert (status, len(answer["Volumes"])) == (200, 50)
+        assert turns > 20
+        here.engine.answers["GET", "/v1.45/volumes"] = (200, {"Volumes": [volume] * 90})
+        status, answer = await client.ask("GET /volumes")
+        assert (status, "more than 8 MiB to list" in answer["message"]) == (503, True)
+
+
+async def test_an_agent_has_a_bounded_number_of_volumes(tmp_path: Path) -> None:
+    """Those that a container would have made are counted, too."""
+    async with scene(tmp_path) as here:
+        answers, client = here.engine.answers, here.connect()
+        volume = {"Name": "airlock-a-0-v", "Labels": _MARKS}
+        answers["POST", "/v1.45/volumes/create"] = (201, volume)
+        answers["GET", "/v1.45/volumes"] = (200, {"Volumes": [volume] * 99})
+        assert (await client.ask("POST /volumes/create", body={"Name": "v"}))[0] == 201
+        answers["GET", "/v1.45/volumes"] = (200, {"Volumes": [volume] * 100})
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        host = {"Binds": ["v:/v"]}
+        for line, body in (
+            ("POST /volumes/create", {"Name": "v"}),
+            ("POST /containers/create", {"Image": "alpine", "HostConfig": host}),
+        ):
+            status, answer = await client.ask(line, body=body)
+            assert (status, "100 volumes, as many as" in answer["message"]) == (403, True)
+        # One that is there already is none more.
+        answers["GET", "/v1.45/volumes/airlock-a-0-v"] = (200, volume)
+        assert (await client.ask("POST /volumes/create", body={"Name": "v"}))[0] == 201
+
+
+async def test_what_the_engine_says_is_passed_on(tmp_path: Path) -> None:
+    """To the client and to the record; with names as the client has them."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        del answers["GET", "/v1.45/networks/airlock-a-0-default"]
+        said = "all predefined address pools have been fully subnetted"
+        told = {"message": f"network airlock-a-0-default: {said}"}
+        answers["POST", "/v1.45/networks/create"] = (500, told)
+        status, answer = await here.connect().ask(
+            "POST /containers/create", body={"Image": "alpine"}
+        )
+        assert status == 503
+        assert (
+            f"answered 500 to what this call needs: network default: {said};" in answer["message"]
+        )
+        assert "docker network prune" in answer["message"]
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert isinstance(error, Failed)
+        assert said in error.message
+
+
 async def test_an_agent_does_not_use_up_the_engines_addresses(tmp_path: Path) -> None:
     """It has twelve networks at most."""
     async with scene(tmp_path) as here:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext, suppress
 from http import HTTPStatus
 from socket import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -20,9 +21,11 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     ClientStream,
     EngineConnection,
     EngineHead,
+    broken,
     read_json,
 )
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
+from airlock_daemon.boundary.brokers.docker.lists import ODD, rewrite_list
 from airlock_daemon.boundary.brokers.docker.lookups import (
     EngineKind,
     Found,
@@ -44,7 +47,6 @@ from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import LONGEST_HEAD, BadHead, head_end, read_head
 from airlock_modules.engine import (
     LONGEST_BODY,
-    ArchiveRewriter,
     FoundCall,
     Reference,
     Refused,
@@ -63,6 +65,9 @@ from airlock_modules.engine import (
 )
 from airlock_modules.operation import Operation
 
+if TYPE_CHECKING:
+    from airlock_modules.engine.archive import ArchiveRewriter
+
 _IDLE_S = 600.0
 # How long, and up to how many bytes, the rest of a refused request is read.
 _REST_S, _MOST_REST = 5.0, 1 << 26
@@ -74,8 +79,7 @@ _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
 _LONGEST_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
 _DIGEST = re.compile("(?:Digest|Loaded image ID): (sha256:[0-9a-f]{64})")
-_OWN_NAMES = {"container.list", "network.list", "volume.list"}
-_COUNTED = {"container.create", "network.create"}
+_COUNTED = {"container.create", "network.create", "volume.create"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
 
@@ -88,7 +92,7 @@ class EngineBroker:
     def __init__(self, images: ImageRecord) -> None:
         self.images = images
         self.ports = PublishedPorts()
-        # Containers and networks are counted and made one after another.
+        # Containers, networks and volumes are counted and made one after another.
         self.creating = trio.Lock()
         self._kind: EngineKind | None = None
         self._looked = -math.inf
@@ -405,21 +409,23 @@ class _Call:
         found: FoundCall,
         view: View,
     ) -> None:
-        data = await engine.read_all()
+        name = found.call.name
+        is_list = found.call.answers == "list"
+        data = b"[]" if is_list else await engine.read_all()
         if prepared.note is not None:
             await prepared.note(read_json(data))
         if not data or self._request.head.method == "HEAD":
             await self._answer(answer.status, _passed(answer), b"")
             return
         try:
-            value = rewrite(found.call.name, msgspec.json.decode(data), view)
+            if is_list:
+                value = await rewrite_list(engine, name, view, self._agent.turns)
+            else:
+                value = rewrite(name, msgspec.json.decode(data), view)
         except (msgspec.DecodeError, AttributeError, TypeError):
-            raise Failed(
-                "the docker engine of the host answered with something else than its API has",
-                hint="try again; a person on the host finds the engine's own messages there",
-            ) from None
+            raise broken(ODD) from None
         except KeyError:
-            kind, _, _ = found.call.name.partition(".")
+            kind, _, _ = name.partition(".")
             raise missing(kind, "of this agent") from None
         if prepared.warnings and isinstance(value, dict):
             value["Warnings"] = [*(value.get("Warnings") or ()), *prepared.warnings]

@@ -16,13 +16,15 @@ import trio
 
 from airlock_daemon.boundary.connection.descriptors import Closer, receive
 from airlock_daemon.errors import Failed
+from airlock_modules.engine import View, rewrite_error
 from airlock_wire import quote
 
 PIECE = 1 << 18
 _OPEN_S = 30.0
 _SENT_AHEAD = 1 << 20
-_LONGEST_ANSWER = 32 << 20
-_ASK_S = 60.0
+_LONGEST_ANSWER = 4 << 20
+ASK_S = 60.0
+"""Patience with the answer to a short call."""
 # The engine has no virtual hosts.
 _HOST = (b"Host", b"docker")
 
@@ -142,7 +144,7 @@ class EngineConnection:
             # It may have answered before it has read everything; the answer says why.
             return
         except h11.LocalProtocolError as error:
-            raise _broken(f"the call cannot be written: {error}") from error
+            raise broken(f"the call cannot be written: {error}") from error
 
     async def end(self) -> None:
         """End the request. Raises Failed."""
@@ -159,11 +161,11 @@ class EngineConnection:
                 headers = [(bytes(name).lower(), bytes(value)) for name, value in event.headers]
                 return EngineHead(status=event.status_code, headers=headers)
             if not isinstance(event, h11.InformationalResponse):
-                raise _broken("it sent no answer")
+                raise broken("it sent no answer")
 
     async def read(self) -> bytes:
         """Read a piece of the answer's body, b"" at its end. Raises Failed."""
-        while True:
+        while self._http.their_state is h11.SEND_BODY:
             event = await self._next()
             if isinstance(event, h11.Data):
                 if event.data:
@@ -171,7 +173,8 @@ class EngineConnection:
             elif isinstance(event, h11.EndOfMessage):
                 return b""
             else:
-                raise _broken("its answer was cut off")
+                raise broken("its answer was cut off")
+        return b""
 
     async def read_all(self) -> bytes:
         """Read the whole body of an answer that is not long. Raises Failed."""
@@ -179,7 +182,14 @@ class EngineConnection:
         while piece := await self.read():
             found += piece
             if len(found) > _LONGEST_ANSWER:
-                raise _broken("its answer is too long")
+                raise broken(f"its answer is longer than {_LONGEST_ANSWER >> 20} MiB")
+        return bytes(found)
+
+    async def read_much(self, most: int) -> bytes:
+        """Read the next `most` bytes of the answer's body, or a few more. Raises Failed."""
+        found = bytearray()
+        while len(found) < most and (piece := await self.read()):
+            found += piece
         return bytes(found)
 
     @property
@@ -195,14 +205,14 @@ class EngineConnection:
             # It may have answered before it has read everything; the answer says why.
             return
         except h11.LocalProtocolError as error:
-            raise _broken(f"the call cannot be written: {error}") from error
+            raise broken(f"the call cannot be written: {error}") from error
 
     async def _next(self) -> object:
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 self._http.receive_data(await self.stream.receive_some(PIECE))
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
-            raise _broken("it closed the connection, or does not speak HTTP") from error
+            raise broken("it closed the connection, or does not speak HTTP") from error
         return event
 
 
@@ -213,7 +223,7 @@ async def ask(
     headers = [(b"Content-Length", str(len(body or b"")).encode())] if method != "GET" else []
     if body is not None:
         headers.append((b"Content-Type", b"application/json"))
-    with trio.move_on_after(_ASK_S):
+    with trio.move_on_after(ASK_S):
         async with await EngineConnection.open(engine) as connection:
             await connection.begin(method, target, headers)
             if body:
@@ -221,7 +231,7 @@ async def ask(
             await connection.end()
             head = await connection.read_head()
             return head.status, read_json(await connection.read_all())
-    raise _broken(f"it did not answer within {_ASK_S:g} s")
+    raise broken(f"it did not answer within {ASK_S:g} s")
 
 
 def read_json(data: bytes) -> object:
@@ -232,8 +242,18 @@ def read_json(data: bytes) -> object:
         return None
 
 
-def _broken(why: str) -> Failed:
+def broken(why: str) -> Failed:
+    """The failure of a call that the engine did not serve to its end."""
     return Failed(
         f"the docker engine of the host did not serve this call: {why}",
         hint="try again; a person on the host finds the engine's own messages there",
+    )
+
+
+def unusual(status: int, answer: object, view: View, *, hint: str = "try again") -> Failed:
+    """The failure of an engine that answers what the broker asks otherwise than it should."""
+    said = rewrite_error(answer, view)["message"]
+    return Failed(
+        f"the docker engine of the host answered {status} to what this call needs: {said}",
+        hint=f"{hint}; a person on the host finds the engine's own messages there",
     )

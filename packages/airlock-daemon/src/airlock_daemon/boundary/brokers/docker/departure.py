@@ -1,20 +1,23 @@
 """Removes what an agent has made at a docker engine, when the agent is removed."""
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
-from airlock_daemon.boundary.brokers.docker.lookups import find_version, unusual
+from airlock_daemon.boundary.brokers.docker.lists import ask_list
+from airlock_daemon.boundary.brokers.docker.lookups import find_version
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
-from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, OwnImages, encode
+from airlock_modules.engine import LABEL, ROOT_LABEL, DockerGrant, Ownership, OwnImages, View
 
+# Of one object: an image may have long labels.
+_LONGEST = 4 << 20
 # How many slashes a name of an image may have: in a pattern no `*` crosses one.
 _DEEPEST = 32
 
@@ -51,24 +54,28 @@ async def remove_own(engine: str, ownership: Ownership) -> list[str]:
     """
     version = await find_version(engine)
     base = f"/v{version[0]}.{version[1]}"
+    view = View(ownership=ownership, grant=DockerGrant(), version=version)
     labels = {"label": ownership.filters}
     prefix = OwnImages(ownership.agent, ownership.installation).prefix
     # A person's images alone may be more than is read of an answer.
     names = {"reference": [f"{prefix}{'*/' * depth}*" for depth in range(1, _DEEPEST)]}
     left, failure = list[str](), None
     for kind, path, filters in (
-        ("containers", "containers/json?all=1&", labels),
-        ("networks", "networks?", labels),
-        ("volumes", "volumes?", labels),
-        ("images", "images/json?", names),
+        ("containers", "/containers/json?all=1", labels),
+        ("networks", "/networks", labels),
+        ("volumes", "/volumes", labels),
+        ("images", "/images/json", names),
     ):
-        target = f"{base}/{path}filters={quote(encode(filters).decode(), safe='*/')}"
+        choose = partial(_choose, kind, ownership)
         try:
-            found = await _list(engine, target)
+            found, dropped = await ask_list(
+                engine, path, filters, view, is_wanted=choose, longest=_LONGEST
+            )
         except Failed as failed:
             failure = failure or failed
             continue
-        for name, end in [one for each in found for one in _choose(kind, each, ownership)]:
+        left += [f"one of its {kind} that is too long to be looked at"] * dropped
+        for name, end in [one for each in found for one in choose(each)]:
             status, _ = await ask(engine, "DELETE", f"{base}/{kind}/{end}")
             if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND:
                 left.append(name.removeprefix("/"))
@@ -77,15 +84,7 @@ async def remove_own(engine: str, ownership: Ownership) -> list[str]:
     return left
 
 
-async def _list(engine: str, target: str) -> list[dict[str, Any]]:
-    status, answer = await ask(engine, "GET", target)
-    if status != HTTPStatus.OK:
-        raise unusual(status)
-    found = answer.get("Volumes") if isinstance(answer, dict) else answer
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _choose(kind: str, found: dict[str, Any], ownership: Ownership) -> list[tuple[str, str]]:
+def _choose(kind: str, ownership: Ownership, found: dict[str, Any]) -> list[tuple[str, str]]:
     """What of a listed object is the agent's: its name, and the end of its path in the API."""
     if kind == "images":
         prefix = OwnImages(ownership.agent, ownership.installation).prefix

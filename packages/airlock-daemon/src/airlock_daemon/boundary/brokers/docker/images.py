@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.connections import ask, unusual
+from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.state import State
 from airlock_modules.engine import (
@@ -286,14 +287,19 @@ class Images:
         if filters.keys() - {"label", "dangling"}:
             raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
         is_all = filters.get("dangling") in (["false"], ["0"])
-        query = f"?filters={quote(msgspec.json.encode(_without(filters, 'dangling')).decode())}"
-        _, found = await ask(self._engine, "GET", self._base + "/json" + query)
+
+        def is_wanted(each: Mapping[str, Any]) -> bool:
+            tags = _list_tags(each)
+            return (is_all or not tags) and self._owns(str(each.get("Id")), tags)
+
+        left = _without(filters, "dangling")
+        found, _ = await ask_list(
+            self._engine, "/images/json", left, self._view, is_wanted=is_wanted
+        )
         removed: list[Any] = []
-        for each in found if isinstance(found, list) else ():
-            identity, tags = str(each.get("Id")), _list_tags(each)
-            if (is_all or not tags) and self._owns(identity, tags):
-                status, answer = await self._remove_all(tags or [identity])
-                removed += answer if status == HTTPStatus.OK else []
+        for each in found:
+            status, answer = await self._remove_all(_list_tags(each) or [str(each.get("Id"))])
+            removed += answer if status == HTTPStatus.OK else []
         return {"ImagesDeleted": self._tell(removed), "SpaceReclaimed": 0}
 
     async def find(self, name: str) -> str | None:
@@ -307,10 +313,7 @@ class Images:
             return answer
         if status == HTTPStatus.NOT_FOUND:
             return None
-        raise Failed(
-            f"the docker engine of the host answered {status} about an image",
-            hint="try again; a person on the host finds the engine's own messages there",
-        )
+        raise unusual(status, answer, self._view)
 
     async def _remove(self, name: str) -> tuple[int, Any]:
         return await ask(self._engine, "DELETE", f"{self._base}/{_escape(name)}")

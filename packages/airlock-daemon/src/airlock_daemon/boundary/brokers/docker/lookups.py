@@ -12,7 +12,8 @@ from urllib.parse import quote as quote_path
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.connections import ask, unusual
+from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
     JOINS,
@@ -41,6 +42,8 @@ from airlock_wire import quote
 
 _HEX = re.compile("[0-9a-f]{1,64}")
 _FULL_ID = re.compile("(?:sha256:)?[0-9a-f]{64}")
+# As many as an agent may have. An engine has addresses for some thirty networks.
+_MOST = {"network": 12, "volume": 100}
 _PLURAL = {"container": "containers", "network": "networks", "volume": "volumes"}
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
 
@@ -277,7 +280,7 @@ class Lookups:
             return answer
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
             return None
-        raise unusual(status)
+        raise unusual(status, answer, self._view)
 
     async def _make_network(self) -> Found:
         """Make the network that the agent's containers are in by default."""
@@ -289,13 +292,18 @@ class Lookups:
             "Labels": ownership.mark({}),
             **confine_network(self._view.grant),
         }
-        await self._post("/networks/create", body)
+        hint = (
+            "try again; where the engine has no addresses left, remove networks that nobody uses "
+            "(docker network prune)"
+        )
+        await self._post("/networks/create", body, hint=hint)
         found = await self._find_named("network", OWN_NETWORK)
         if found is None:
-            raise unusual(HTTPStatus.NOT_FOUND)
+            raise missing("network", OWN_NETWORK)
         return found
 
     async def _make_volume(self, text: str) -> Found | None:
+        await self.require_room("volume")
         ownership = self._view.ownership
         body = {"Name": ownership.outer(text), "Driver": "local", "Labels": ownership.mark({})}
         await self._post("/volumes/create", body)
@@ -325,11 +333,28 @@ class Lookups:
             )
         return Found(id=name, name=name)
 
-    async def _post(self, path: str, body: object) -> None:
-        status, _ = await ask(self._engine, "POST", self._base + path, encode(body))
+    async def has_volume(self, name: str) -> bool:
+        """Whether the engine has a volume of this name there, whosoever it is. Raises Failed."""
+        return await self._get(f"/volumes/{name}") is not None
+
+    async def require_room(self, kind: str) -> None:
+        """Refuse to make one more than the agent may have. Raises Refused and Failed."""
+        filters = {"label": self._view.ownership.filters}
+        found, dropped = await ask_list(
+            self._engine, f"/{kind}s", filters, self._view, is_wanted=lambda _: True
+        )
+        if (count := len(found) + dropped) >= _MOST[kind]:
+            raise Refused(
+                f"the agent has {count} {kind}s, as many as it may have",
+                hint=f"remove some: docker {kind} prune",
+                rule=f"{kind}s",
+            )
+
+    async def _post(self, path: str, body: object, *, hint: str = "try again") -> None:
+        status, answer = await ask(self._engine, "POST", self._base + path, encode(body))
         # A conflict: another call of the agent made it meanwhile.
         if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.CONFLICT:
-            raise unusual(status)
+            raise unusual(status, answer, self._view, hint=hint)
 
 
 def _list_networks(container: Mapping[str, Any]) -> Iterator[str]:
@@ -356,7 +381,7 @@ async def find_kind(engine: str) -> EngineKind:
     status, answer = await ask(engine, "GET", f"/v{version[0]}.{version[1]}/info")
     options = answer.get("SecurityOptions") if isinstance(answer, dict) else ()
     if status != HTTPStatus.OK:
-        raise unusual(status)
+        raise _unknown(status)
     is_rootless = any(str(each).startswith("name=rootless") for each in options or ())
     return EngineKind(engine, version, is_rootless)
 
@@ -367,7 +392,7 @@ async def find_version(engine: str) -> Version:
     told = answer.get("ApiVersion", "") if isinstance(answer, dict) else ""
     found = _VERSION.fullmatch(str(told))
     if status != HTTPStatus.OK or found is None:
-        raise unusual(status)
+        raise _unknown(status)
     version = min((int(found[1]), int(found[2])), NEWEST)
     if version < OLDEST:
         raise Failed(
@@ -377,6 +402,13 @@ async def find_version(engine: str) -> Version:
     return version
 
 
+def _unknown(status: int) -> Failed:
+    return Failed(
+        f"the docker engine of the host answered {status} when it was asked what it is",
+        hint="try again; a person on the host finds the engine's own messages there",
+    )
+
+
 def missing(kind: str, text: str, status: HTTPStatus = HTTPStatus.NOT_FOUND) -> Refused:
     """The refusal of what is not there, or is another's: the engine's own status."""
     return Refused(
@@ -384,12 +416,4 @@ def missing(kind: str, text: str, status: HTTPStatus = HTTPStatus.NOT_FOUND) -> 
         hint=f"an agent sees the {kind}s that are its own, and those that its profile grants",
         status=status,
         rule="missing",
-    )
-
-
-def unusual(status: int) -> Failed:
-    """The failure of an engine that answers a look-up otherwise than it should."""
-    return Failed(
-        f"the docker engine of the host answered {status} when it was asked for what a call names",
-        hint="try again; a person on the host finds the engine's own messages there",
     )

@@ -4,7 +4,7 @@ import os
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -18,7 +18,6 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,
-    ArchiveRewriter,
     ContainerOrder,
     DockerGrant,
     Egress,
@@ -54,11 +53,12 @@ from airlock_modules.engine import (
 )
 from airlock_modules.operation import Operation
 
+if TYPE_CHECKING:
+    from airlock_modules.engine.archive import ArchiveRewriter
+
 _NO_LOGIN = urlsafe_b64encode(b"{}")
 # Each is several calls of the engine.
 _MOST_LOADED = 200
-# An engine has addresses for some thirty, a person's among them.
-_MOST_NETWORKS = 12
 _NO_SHIM = (
     "airlock: the engine does not see the shim on the host: the container has no way out, and its "
     "ports may not be reached"
@@ -161,8 +161,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     is_raw: bool = False
     warnings: tuple[str, ...] = ()
     note: Note | None = None
-    sent: ArchiveRewriter | NoConfiguration | None = None
-    received: ArchiveRewriter | None = None
+    sent: "ArchiveRewriter | NoConfiguration | None" = None
+    received: "ArchiveRewriter | None" = None
     starts: Found | None = None
     """The container that starts."""
     otherwise: "Prepared | None" = None
@@ -302,8 +302,8 @@ class Making:
         for each in list_references(order.body):
             if each.kind == "container":  # whose network it joins
                 await self._lookups.require_granted(await self._lookups.find(each))
-        own = await list_own(self._agent.engine, self._view)
-        if len(own) >= grant.containers:
+        own, dropped = await list_own(self._agent.engine, self._view)
+        if len(own) + dropped >= grant.containers:
             raise Refused(
                 f"the agent has {grant.containers} containers, as many as it may have",
                 hint="remove some: docker container prune",
@@ -389,15 +389,7 @@ class Making:
 
     async def _create_network(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
-        filters = _escape(encode({"label": ownership.filters}).decode())
-        target = f"/v{self._view.version[0]}.{self._view.version[1]}/networks?filters={filters}"
-        _, networks = await ask(self._agent.engine, "GET", target)
-        if isinstance(networks, list) and len(networks) >= _MOST_NETWORKS:
-            raise Refused(
-                f"the agent has {len(networks)} networks, as many as it may have",
-                hint="remove some: docker network prune",
-                rule="networks",
-            )
+        await self._lookups.require_room("network")
         return await self._write(read_network(self._body, grant=grant, ownership=ownership))
 
     async def _connect(self) -> Prepared:
@@ -414,7 +406,10 @@ class Making:
 
     async def _create_volume(self) -> Prepared:
         made = os.urandom(16).hex()
-        return await self._write(read_volume(self._body, ownership=self._view.ownership, name=made))
+        order = read_volume(self._body, ownership=self._view.ownership, name=made)
+        if not await self._lookups.has_volume(str(order["Name"])):
+            await self._lookups.require_room("volume")
+        return await self._write(order)
 
     async def _inspect_image(self) -> Prepared:
         target = self._need_target()
@@ -529,6 +524,8 @@ class Making:
 
     async def _load(self) -> Prepared:
         """Load images without the names that their archive has, and give these afterwards."""
+        from airlock_modules.engine.archive import ArchiveRewriter  # noqa: PLC0415 - seldom needed
+
         wanted: list[tuple[str, ...]] = []
 
         def take(_: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -546,6 +543,8 @@ class Making:
 
     async def _save(self) -> Prepared:
         """Save an image by its id, with the name by which the client asked for it."""
+        from airlock_modules.engine.archive import ArchiveRewriter  # noqa: PLC0415 - seldom needed
+
         asked = self._found.target or self._query.get("names")
         if not isinstance(asked, Reference):
             raise malformed("names is missing")
@@ -584,15 +583,11 @@ class Making:
         if filters.keys() - {"label"}:
             raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
         filters |= {"status": ["created", "exited", "dead"]}
-        target = f"{base}json?all=1&filters={_escape(encode(filters).decode())}"
-        _, found = await ask(self._agent.engine, "GET", target)
+        own, _ = await list_own(self._agent.engine, self._view, filters)
         removed = []
-        for each in found if isinstance(found, list) else ():
-            names = each.get("Names") or [""]
-            if self._view.ownership.owns(names[0], each.get("Labels")):
-                path = f"{base}{each['Id']}?v=1"
-                status, _ = await ask(self._agent.engine, "DELETE", path)
-                removed += [each["Id"]] if status < HTTPStatus.BAD_REQUEST else []
+        for each in own:
+            status, _ = await ask(self._agent.engine, "DELETE", f"{base}{each['Id']}?v=1")
+            removed += [each["Id"]] if status < HTTPStatus.BAD_REQUEST else []
         return {"ContainersDeleted": removed, "SpaceReclaimed": 0}
 
     def _need_target(self) -> Reference:

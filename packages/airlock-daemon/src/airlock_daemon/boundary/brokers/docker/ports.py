@@ -28,6 +28,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     EngineConnection,
     ask,
 )
+from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
@@ -213,7 +214,8 @@ class PublishedPorts:
 async def list_published(engine: str, view: View) -> dict[int, Published]:
     """The ports of the agent's containers that run. Raises Failed."""
     found: dict[int, Published] = {}
-    for each in await list_own(engine, view):
+    own, _ = await list_own(engine, view)
+    for each in own:
         if each.get("State") not in ("running", "paused"):
             continue
         networks = (each.get("NetworkSettings") or {}).get("Networks") or {}
@@ -227,21 +229,19 @@ async def list_published(engine: str, view: View) -> dict[int, Published]:
     return found
 
 
-async def list_own(engine: str, view: View) -> list[dict[str, Any]]:
-    """The agent's containers, running or not, as the engine lists them. Raises Failed."""
-    target = f"/v{view.version[0]}.{view.version[1]}/containers/json?all=1&filters="
-    filters = quote_query(encode({"label": view.ownership.filters}).decode())
-    status, answer = await ask(engine, "GET", target + filters)
-    if status != HTTPStatus.OK or not isinstance(answer, list):
-        raise Failed(
-            f"the docker engine of the host answered {status} when it was asked for containers",
-            hint="try again; a person on the host finds the engine's own messages there",
-        )
-    return [
-        each
-        for each in answer
-        if view.ownership.owns((each.get("Names") or [""])[0], each.get("Labels"))
-    ]
+async def list_own(
+    engine: str, view: View, filters: Mapping[str, object] | None = None
+) -> tuple[list[dict[str, Any]], int]:
+    """The agent's containers, running or not, as the engine lists them. Raises Failed.
+
+    `filters` name their labels, too. The number is of those that are too long to be looked at.
+    """
+
+    def is_own(each: dict[str, Any]) -> bool:
+        return view.ownership.owns((each.get("Names") or [""])[0], each.get("Labels"))
+
+    given = {"label": view.ownership.filters} if filters is None else filters
+    return await ask_list(engine, "/containers/json?all=1", given, view, is_wanted=is_own)
 
 
 def choose_ports(wanted: Mapping[int, int], others: list[dict[str, Any]]) -> dict[int, int]:
