@@ -291,23 +291,14 @@ def test_the_lines_for_the_first_ones_socket_are_told_and_not_run(host: Host) ->
     assert f"this line: L+ /var/run/docker-airlock.sock - - - - {escaped}\n" in said
 
 
-def test_lines_of_a_persons_unit_are_named(host: Host) -> None:
-    """By the names of their variables, and not by what is in them."""
+def test_a_persons_unit_is_kept_in_the_backup(host: Host) -> None:
+    """It is said where their lines belong, and what is in them is not shown."""
     MAKERS["v0.4"](host)
-    unit = host.unit.read_text()
-    host.unit.write_text(unit.replace("Restart=", "Environment=AWS_PROFILE=x PATH=/a\nRestart=", 1))
+    unit = host.unit.read_text().replace("Restart=", "Environment=AWS_PROFILE=x\nRestart=", 1)
+    host.unit.write_text(unit)
     said = migrate(host)
-    assert "Environment=AWS_PROFILE=" in said.partition("are not carried over")[2]
+    assert f"{host.unit} is written anew" in said
     assert "AWS_PROFILE=x" not in said
+    (backup,) = host.config.glob("backup-*")
+    assert (backup / "airlock.service").read_text() == unit
     assert PROFILE in (host.home / "airlock/web/airlock.toml").read_text()
-
-
-def test_a_launch_agent_is_named_and_stays(host: Host) -> None:
-    """In a home that a machine with macOS has, or had."""
-    MAKERS["v0.3"](host)
-    agent = host.write("~/Library/LaunchAgents/com.example.airlock.plist", "<plist/>")
-    host.write("~/Library/LaunchAgents/com.example.other.plist", "<plist/>")
-    said = migrate(host)
-    assert f"{agent} is a launch agent of macOS and stays as it is" in said
-    assert "other.plist" not in said
-    assert agent.read_text() == "<plist/>"

@@ -53,7 +53,6 @@ def test_what_is_denied_stays_denied_where_more_can_be_reached(world: World) -> 
         ('[network]\nsh = ["x:1"]', "[network] sh: this key names a command without a closed box"),
         ('[network]\ngit = ["x"]', '[network] git: "x" is no HOST:PORT'),
         ("[network]\ngit = 3", "[network] git"),
-        ("[terraform]\nexec = true", "[terraform] exec: this key has no meaning"),
     ],
 )
 def test_what_would_widen_nothing_is_a_fault(world: World, text: str, said: str) -> None:

@@ -159,7 +159,7 @@ def parse_profile(
     mounts = _read_mounts(workspace)
     same_path = _read_same_path(workspace)
     read_only = workspace.boolean("read_only", default=False)
-    hide = _read_hidden(workspace)
+    hide = _keep_plain(workspace, "hide", workspace.strings("hide"))
     host = workspace.boolean("host", default=False)
     engine_socket = workspace.boolean("engine_socket", default=False)
     if host and (read_only or hide):
@@ -184,11 +184,6 @@ def parse_profile(
     narrowed = _read_denials(table.table("deny"), modules)
     widened, reached = _read_network(table, modules, narrowed)
     apis, own_apis = _read_apis(table, modules, git_grant, variables)
-    table.table("terraform").refuse(
-        "exec",
-        "has no meaning any more: whatever a configuration names runs in its box",
-        "remove it",
-    )
     docker = _read_docker(table)
     bridge = _read_bridge(table)
     table.finish()
@@ -338,31 +333,25 @@ def _read_denials(deny: TableReader, modules: Modules) -> dict[str, Module]:
 
 
 def _read_mounts(table: TableReader) -> tuple[Mount, ...]:
-    mounts = []
-    for target, source in table.string_map("mounts").items():
-        if not _is_plain(target):
-            table.fault("mounts", f'"{target}" is no absolute path', "name a path of the container")
-            continue
-        mounts.append(Mount(target=target, source=absolute(source)))
-    return tuple(mounts)
+    mounts = table.string_map("mounts")
+    targets = _keep_plain(table, "mounts", tuple(mounts))
+    return tuple(Mount(target=target, source=absolute(mounts[target])) for target in targets)
 
 
 def _read_same_path(table: TableReader) -> tuple[Mount, ...]:
-    mounts = []
-    for path in table.strings("same_path"):
-        if not _is_plain(path):
-            table.fault("same_path", f'"{path}" is no absolute path', "name a mounted directory")
-            continue
-        mounts.append(Mount(target=path, source=path))
-    return tuple(mounts)
+    paths = _keep_plain(table, "same_path", table.strings("same_path"))
+    return tuple(Mount(target=path, source=path) for path in paths)
 
 
-def _read_hidden(table: TableReader) -> tuple[str, ...]:
-    paths = table.strings("hide")
+def _keep_plain(table: TableReader, key: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of `paths` that are plain; the others are faults."""
+    kept = []
     for path in paths:
-        if not _is_plain(path):
-            table.fault("hide", f'"{path}" is no absolute path', "name a path of the container")
-    return paths
+        if _is_plain(path):
+            kept.append(path)
+        else:
+            table.fault(key, f'"{path}" is no absolute path', "name a path of the container")
+    return tuple(kept)
 
 
 def _is_plain(path: str) -> bool:

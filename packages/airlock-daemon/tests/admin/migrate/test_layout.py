@@ -66,25 +66,3 @@ def test_options_that_a_person_added_are_read_from_the_directory_of_the_daemon()
     assert moved == ReleasedUnit(directory="/srv", agents="/srv/a")
     at_home = read("ExecStart=/bin/airlock-daemon start --agents a", "WorkingDirectory=~")
     assert at_home == ReleasedUnit(directory=HOME, agents="/home/me/a")
-
-
-def test_each_line_that_no_release_wrote_is_named() -> None:
-    """Whatever it is; what releases wrote is not, unless a person gave it another value."""
-    unit = read(
-        "# Nice=1",
-        "ExecStart=/bin/airlock-daemon start",
-        "Restart=always",
-        "RestartSec=5",
-        "After=network.target",
-        "Nice=5",
-        "MemoryMax=1G",
-        "X-Mine=1",
-        "Wants=ssh-agent.service",
-    )
-    assert unit is not None
-    assert unit.own == ("Nice=", "MemoryMax=", "X-Mine=", "Wants=")
-    other = read(
-        "ExecStart=/bin/airlock-daemon start", "Restart=no", "RestartSec=60", "After=a.mount"
-    )
-    assert other is not None
-    assert other.own == ("Restart=", "RestartSec=", "After=")

@@ -18,10 +18,8 @@ from airlock_daemon.admin.migrate.layout import (
     FOLDERS,
     Layout,
     Signs,
-    list_names,
     recognise,
 )
-from airlock_daemon.admin.migrate.released_unit import ReleasedUnit
 from airlock_daemon.admin.migrate.steps import (
     SERVICE,
     Backup,
@@ -87,7 +85,12 @@ def plan_migration(
     steps, undo = [*draft.steps], [*draft.undo]
     _close_sockets(locations, steps, undo)
     kept = {**draft.kept}
+    changes = [*draft.changes]
     if unit is not None:
+        changes.append(
+            f"{service.path} is written anew: lines of yours, which the backup has, belong into "
+            "`systemctl --user edit airlock`"
+        )
         kept[SERVICE] = service.path
         before = read_whole(service.path)
         steps.append(Replace(path=service.path, before=before, after=service.text))
@@ -97,9 +100,8 @@ def plan_migration(
     backup = Backup(
         directory=directory, layout=layout, undo=tuple(undo), kept=kept, moved=draft.moved
     )
-    changes = (*draft.changes, *_list_lost(service, unit))
-    hints = (*draft.hints, *_list_open(locations), *_list_launch_agents())
-    draft = replace(draft, steps=tuple(steps), changes=changes, hints=hints)
+    hints = (*draft.hints, *_list_open(locations))
+    draft = replace(draft, steps=tuple(steps), changes=tuple(changes), hints=hints)
     return Plan(draft=draft, backup=backup, kept_in=backup.final)
 
 
@@ -158,29 +160,9 @@ def _close_sockets(locations: Locations, steps: list[Step], undo: list[str]) -> 
         undo.append("rmdir sockets 2>/dev/null || :")
 
 
-def _list_lost(service: Service, unit: ReleasedUnit | None) -> Iterator[str]:
-    if unit is not None and unit.own:
-        yield (
-            f"{service.path}: these lines of it are not carried over, and belong into "
-            f"`systemctl --user edit airlock`: {', '.join(unit.own)}"
-        )
-
-
 def _list_open(locations: Locations) -> Iterator[str]:
     path = locations.sockets_dir
     quoted = shlex.quote(path)
     is_beside = path == os.path.join(locations.config_dir, "sockets")
     if not is_beside and os.path.isdir(path) and os.stat(path).st_mode & 0o077:
         yield f"{path} stays open to other users; if nothing else is there: chmod 0700 {quoted}"
-
-
-def _list_launch_agents() -> Iterator[str]:
-    """Yield hints on macOS services in a home that is or was on a Mac."""
-    folder = os.path.expanduser("~/Library/LaunchAgents")
-    for name in list_names(folder):
-        if "airlock" in name and name.endswith(".plist"):
-            path = os.path.join(folder, name)
-            yield (
-                f"{path} is a launch agent of macOS and stays as it is, since this release serves "
-                f"on Linux alone: if nothing needs it: launchctl unload {shlex.quote(path)}"
-            )

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
 
 import msgspec
 
@@ -13,35 +12,15 @@ from airlock_daemon.admin.service.manager import compare
 # any (systemd.service(5), systemd.unit(5) for the specifiers).
 
 _OPTIONS = ("--config", "--sockets", "--agents")
-_LINE = re.compile(r"^\s*([A-Za-z][\w-]*)\s*=\s*(.*?)\s*$")
-_CARRIED = ("PATH", "SSH_AUTH_SOCK")
-# Keys of the units that releases wrote, or that are read here, with the values that can be carried
-# over, if others cannot.
-_RELEASED: Mapping[str, tuple[str, ...]] = {
-    "Description": (),
-    "Documentation": (),
-    "After": ("default.target", "network.target", "network-online.target"),
-    "Type": ("exec", "notify", "simple"),
-    "WorkingDirectory": (),
-    "ExecStart": (),
-    "ExecReload": (),
-    "Restart": ("always", "on-failure"),
-    "RestartSec": ("5", "5s"),
-    "WantedBy": ("default.target",),
-}
 
 
 class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon's working directory, and its options' absolute paths, or None.
-
-    `own` are the keys of lines that no release wrote, with `=`; for variables, their names.
-    """
+    """The daemon's working directory, and its options' absolute paths, or None."""
 
     directory: str
     config: str | None = None
     sockets: str | None = None
     agents: str | None = None
-    own: tuple[str, ...] = ()
 
 
 def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
@@ -60,7 +39,7 @@ def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
         value = _find_value(words, name)
         if value is not None:
             found[name.removeprefix("--")] = os.path.normpath(os.path.join(directory, value))
-    return ReleasedUnit(directory=directory, own=tuple(_list_own(lines)), **found)
+    return ReleasedUnit(directory=directory, **found)
 
 
 def _last(lines: list[str], key: str) -> str:
@@ -87,19 +66,3 @@ def _find_value(words: list[str], name: str) -> str | None:
         if word.startswith(f"{name}="):
             return word.removeprefix(f"{name}=")
     return None
-
-
-def _list_own(lines: list[str]) -> list[str]:
-    own = []
-    for key, value in (match.groups() for match in map(_LINE.match, lines) if match):
-        if key != "Environment":
-            values = _RELEASED.get(key)
-            if values is None or (values and value not in values):
-                own.append(f"{key}=")
-            continue
-        try:
-            names = [word.partition("=")[0] for word in shlex.split(value)]
-        except ValueError:
-            names = ["?"]
-        own += [f"Environment={name}=" for name in names if name not in _CARRIED]
-    return list(dict.fromkeys(own))
