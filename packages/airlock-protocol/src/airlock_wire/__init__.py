@@ -4,6 +4,7 @@ A daemon drives a `ServerSession`, a client a `ClientSession`, each end of a bri
 PROTOCOL.md, at the top of the repository, specifies the protocol.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from airlock_wire._version import __version__
@@ -11,16 +12,10 @@ from airlock_wire.error_object import ErrorData, ErrorObject, Layer
 from airlock_wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from airlock_wire.events import (
     NEED_DATA,
-    Credit,
-    Decision,
-    ErrorResponse,
     HalfClosed,
     NeedData,
-    Output,
     Resize,
-    Result,
     Signal,
-    Start,
     StdinData,
     StdinEnd,
 )
@@ -47,6 +42,7 @@ if TYPE_CHECKING:
         StreamOpened,
     )
     from airlock_wire.client import ClientSession
+    from airlock_wire.replies import Credit, Decision, ErrorResponse, Output, Result, Start
 
 __all__ = [
     "FEATURES",
@@ -96,30 +92,22 @@ __all__ = [
     "quote",
 ]
 
-
-_BRIDGE = frozenset(
-    {
-        "BridgeEnd",
-        "BridgeHello",
-        "Pinged",
-        "Ponged",
-        "StreamClosed",
-        "StreamCredit",
-        "StreamData",
-        "StreamEnded",
-        "StreamOpened",
-    }
-)
+# Names by module, loaded on first use: a daemon needs no client's session, and seldom a bridge.
+_LOADED_LATER = {
+    name: f"airlock_wire.{module}"
+    for module, names in {
+        "bridge": (
+            *("BridgeEnd", "BridgeHello", "Pinged", "Ponged", "StreamClosed", "StreamCredit"),
+            *("StreamData", "StreamEnded", "StreamOpened"),
+        ),
+        "client": ("ClientSession",),
+        "replies": ("Credit", "Decision", "ErrorResponse", "Output", "Result", "Start"),
+    }.items()
+    for name in names
+}
 
 
 def __getattr__(name: str) -> object:
-    # Loaded on first use: a daemon never needs a client's session, and seldom a bridge.
-    if name == "ClientSession":
-        from airlock_wire.client import ClientSession  # noqa: PLC0415
-
-        return ClientSession
-    if name in _BRIDGE:
-        from airlock_wire import bridge  # noqa: PLC0415
-
-        return getattr(bridge, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LOADED_LATER[name]), name)

@@ -20,13 +20,13 @@ from airlock_wire.client_messages import (
 from airlock_wire.decoding import Refused, decode_request
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
-from airlock_wire.events import NEED_DATA, Credit, NeedData, Output, Start
+from airlock_wire.events import NEED_DATA, NeedData
 from airlock_wire.features import SignalName
 from airlock_wire.framing import LineReader, LineTooLong
 from airlock_wire.limits import Limits
 from airlock_wire.messages import encode_message
 from airlock_wire.pieces import Line, Piece, PieceEncoder
-from airlock_wire.replies import Reply, ReplyReader
+from airlock_wire.replies import Credit, Output, Reply, ReplyReader, Start
 from airlock_wire.request import Request
 
 _STDIN = PieceEncoder(b'{"jsonrpc":"2.0","method":"stdin","params":{')

@@ -1,4 +1,4 @@
-"""Decoding a daemon's line into an event.
+"""The events that a `ClientSession` returns, and decoding a daemon's line into one.
 
 Decoding is tolerant: released daemons send no `data` with an error and answer with id 0 if they
 could not read the id; later daemons may send unknown members and notifications. Those of a feature
@@ -7,17 +7,69 @@ that is not in use count as unknown.
 
 import binascii
 from collections.abc import Collection
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from airlock_wire.error_object import ErrorData, ErrorObject
 from airlock_wire.errors import RemoteProtocolError
-from airlock_wire.events import Credit, Decision, ErrorResponse, Output, Result, Start
 from airlock_wire.features import FEATURES, find_conflict
 from airlock_wire.messages import DecisionResult
 from airlock_wire.notifications import CreditParams, StartParams, Stream
+
+
+class Start(Struct, frozen=True, kw_only=True):
+    """The command is being run, with these features in use.
+
+    `stdin_credit` is the number of bytes of stdin that may be sent, 0 without `stdin`.
+    """
+
+    features: tuple[str, ...]
+    stdin_credit: int = 0
+
+
+class Credit(Struct, frozen=True, kw_only=True):
+    """`bytes` more of stdin may be sent, at least one."""
+
+    bytes: int
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """A piece of the command's output.
+
+    With the feature `base64` `data` is exactly what the command wrote; else it is UTF-8, with
+    U+FFFD for invalid bytes.
+    """
+
+    stream: Stream
+    data: bytes
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """The command has ended; `exit_code` is 128+n if signal n ended it.
+
+    `signal` is that signal's name (feature `exit-signal`), `stdin_bytes` the number of bytes of its
+    stdin consumed (feature `stdin`); None if the daemon did not send it.
+    """
+
+    exit_code: int
+    signal: str | None = None
+    stdin_bytes: int | None = None
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The command would be allowed by all steps but those `not_consulted`."""
+
+    decision: Literal["allowed"] = "allowed"
+    not_consulted: tuple[str, ...] = ()
+
+
+class ErrorResponse(Struct, frozen=True, kw_only=True):
+    """The request was refused, or failed. `error.data` is None if the daemon sent none."""
+
+    error: ErrorObject
+
 
 Reply = Start | Credit | Output | Result | Decision | ErrorResponse
 
