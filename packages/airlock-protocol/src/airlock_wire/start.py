@@ -1,5 +1,7 @@
 """The `start` message: validating the features in use against the request."""
 
+import functools
+
 from msgspec import UNSET
 
 from airlock_wire.errors import LocalProtocolError
@@ -22,6 +24,11 @@ def encode_start(request: Request, *, features: frozenset[str], stdin_credit: in
         raise LocalProtocolError(f"the client did not ask for {', '.join(sorted(unasked))}")
     if "tty" in features and (request.terminal is None or not request.terminal.is_wanted):
         raise LocalProtocolError("tty cannot be in use: the client has no terminal")
+    return _encode(features, stdin_credit)
+
+
+@functools.lru_cache(maxsize=64)
+def _encode(features: frozenset[str], stdin_credit: int) -> bytes:
     conflict = find_conflict(features, stdin_credit=stdin_credit)
     if conflict is not None:
         raise LocalProtocolError(conflict)

@@ -254,20 +254,25 @@ class ClientDescriptors:
 
     def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
         self.numbers = tuple(numbers)
+        # functools.cached_property takes a lock for each.
+        self._kinds: tuple[Kind, ...] = ()
         self.closer = closer
 
-    @functools.cached_property
+    @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kind of each, by its name.
 
         Raises BadDescriptors for a wrong count or a refused kind. The client can choose a name that
         is a path: /dev/null and a terminal are only claims.
         """
+        if self._kinds:
+            return self._kinds
         if len(self.numbers) != COUNT:
             raise BadDescriptors(
                 f"{len(self.numbers)} descriptors came with the request, not three", hint=_HOW
             )
-        return tuple(map(_name_kind, self.numbers))
+        self._kinds = tuple(map(_name_kind, self.numbers))
+        return self._kinds
 
     def are_usable(self, peer: Peer) -> bool:
         """Whether they are what their names claim, without querying a file system of the client.

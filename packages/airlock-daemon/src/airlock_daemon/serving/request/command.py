@@ -3,8 +3,6 @@
 from collections.abc import Awaitable
 from functools import partial
 
-import trio
-
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.boundary.command.process import Begin, Command, Direct, Emit, Piped, Stdio
 from airlock_daemon.serving.request.execution import (
@@ -94,7 +92,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
             else:
                 # The client only waits for the end, mostly briefly.
                 call.watched.call_late(partial(_begin_late, steps, command))
-                ended = await steps.relay(command, trio.lowlevel.checkpoint_if_cancelled)
+                ended = await steps.relay(command, _begin_nothing)
             finished = Finished(ended, stdio.count_input())
             await steps.ended(finished)
             await conclude(call, finished, answers=answers)
@@ -125,3 +123,7 @@ def _begin_late(steps: Steps, command: Command) -> None:
             listen(steps.call, command.tell)
     except Exception as error:  # noqa: BLE001 - one command's fault must not end the others'
         end_by_fault(steps.call, error)
+
+
+async def _begin_nothing() -> None:
+    """Do nothing: `_begin_late` does it."""

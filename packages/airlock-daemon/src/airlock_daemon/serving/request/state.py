@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -103,8 +102,10 @@ class DaemonState:
 
     def record(self, record: Record) -> None:
         """Write a record after the fact; logs an error if it cannot be written."""
-        with suppress(Failed):
+        try:  # noqa: SIM105 - on the way of every request
             self.record_ahead(record)
+        except Failed:
+            pass
 
     def record_ahead(self, record: Record) -> None:
         """Write a record before an action; raises Failed if the action must then not happen."""
