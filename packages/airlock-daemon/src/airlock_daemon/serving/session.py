@@ -332,8 +332,7 @@ Reason = Literal["hangup", "stop", "removed", "fault"]
 class Cancellation:
     """Cancels one request: its scope, and the reason.
 
-    `error` is the client's own protocol error, to send to it. Its owner must `close` it where
-    others come to use the same scope.
+    `error` is the client's protocol error, to send to it. Others may use its scope once it is over.
     """
 
     def __init__(self, scope: trio.CancelScope | None = None) -> None:
@@ -400,10 +399,6 @@ class Watched:
         self.on_readable = None
         self._epoll.modify(self._descriptor, HANGUPS_ALONE)
 
-    def call_late(self, act: Callable[[], None]) -> None:
-        """Call `act`, which must not block, after BRIEF_S seconds, unless dropped before."""
-        self._watch.call_late(self._descriptor, act)
-
     def drop(self) -> None:
         """Stop watching; may be called again."""
         if self._watch.forget(self._descriptor):
@@ -432,7 +427,7 @@ class ClientWatch:
         return watched
 
     def call_late(self, descriptor: int, act: Callable[[], None]) -> None:
-        """As `Watched.call_late`."""
+        """Call `act`, which must not block, after BRIEF_S seconds, unless forgotten before."""
         due = time.perf_counter() + BRIEF_S
         self._late[descriptor] = (due, act)
         if due < self._rings:

@@ -8,7 +8,6 @@ processes left runs the next command.
 
 import contextlib
 import errno
-import functools
 import os
 import signal
 import signal as signals
@@ -376,18 +375,13 @@ IDLE = 8
 
 def find_launcher() -> str:
     """The path of the launcher installed with this package. Raises Failed without one."""
-    path = _launcher_path()
+    path = str(files("airlock_daemon").joinpath("_native/airlock-launch"))
     if not os.access(path, os.X_OK):
         raise Failed(
             f"the launcher {path} is missing",
             hint="install airlock-daemon from its wheel for linux x86_64 or aarch64",
         )
     return path
-
-
-@functools.cache
-def _launcher_path() -> str:
-    return str(files("airlock_daemon").joinpath("_native/airlock-launch"))
 
 
 Launcher: TypeAlias = "NativeLauncher | PosixLauncher"

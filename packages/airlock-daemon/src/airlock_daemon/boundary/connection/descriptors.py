@@ -254,7 +254,6 @@ class ClientDescriptors:
 
     def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
         self.numbers = tuple(numbers)
-        # functools.cached_property takes a lock for each.
         self._kinds: tuple[Kind, ...] = ()
         self.closer = closer
 

@@ -339,7 +339,6 @@ class Starts:
         count = processors or count_processors()
         self.share = max(1, count // 2)
         self._latest: Share | None = None
-        # When it asked last, and when any other did.
         self._asked = self._other_asked = -math.inf
         self._held_up: dict[Share, None] = {}
         self._idle = ParkingLot()

@@ -51,26 +51,26 @@ class Clients:
         """As `Service.put`."""
         return ServerSession().send_error(error.to_wire())
 
-    async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
-        """As `Service.serve`."""
-        await self._serve(_Visit(connection, self._agent, None), scope)
-
     async def serve_relayed(self, connection: socket.socket, origin: "Origin") -> None:
         """Serve a connection over a relay to its end; it counts as one of the agent's.
 
         Like the relay's command, it may continue while the daemon stops.
         """
-        visit = _Visit(connection, self._agent, origin)
         if self._agent.gate.connect():
             with guard() as scope:
-                await self._serve(visit, scope)
+                await self.serve(connection, scope, origin)
             return
+        visit = _Visit(connection, self._agent, origin)
         try:
             await self._refuse_request(visit, too_many_error(self._agent.gate.limits).to_wire())
         finally:
             visit.session.close()
 
-    async def _serve(self, visit: "_Visit", scope: trio.CancelScope) -> None:
+    async def serve(
+        self, connection: socket.socket, scope: trio.CancelScope, origin: "Origin | None" = None
+    ) -> None:
+        """As `Service.serve`; `origin` is the command whose relay it came over."""
+        visit = _Visit(connection, self._agent, origin)
         try:
             received = await self._receive(visit)
             if received is not None:

@@ -119,7 +119,6 @@ class Listener:
             while first := await self._wait_connection(requests):
                 self._served = first
                 if self._agent.gate.connections > 1:
-                    # More are likely to come.
                     pass_on()
                 else:
                     watched.listen(pass_on)

@@ -91,7 +91,8 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
                 ended = await steps.relay(command, partial(_begin, steps, command))
             else:
                 # The client only waits for the end, mostly briefly.
-                call.watched.call_late(partial(_begin_late, steps, command))
+                client = call.session.connection.fileno()
+                shared.watch.call_late(client, partial(_begin_late, steps, command))
                 ended = await steps.relay(command, _begin_nothing)
             finished = Finished(ended, stdio.count_input())
             await steps.ended(finished)
