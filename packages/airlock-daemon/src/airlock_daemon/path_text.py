@@ -33,6 +33,11 @@ def relative_to(path: str, directory: str) -> str | None:
     return path[len(prefix) :] if prefix_of(path).startswith(prefix) else None
 
 
+def join_below(directory: str, rest: str) -> str:
+    """The path of `rest`, "" for `directory` itself: the inverse of `relative_to`."""
+    return os.path.join(directory, rest) if rest else directory
+
+
 def list_above(path: str) -> Iterator[str]:
     """The parents of `path`, as text, from the nearest on."""
     while len(above := os.path.dirname(path)) < len(path):

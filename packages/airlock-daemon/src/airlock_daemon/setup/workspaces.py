@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.path_text import list_above, relative_to
+from airlock_daemon.path_text import join_below, list_above, relative_to
 from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.paths import Reserved
@@ -175,8 +175,7 @@ class Workspaces:
         row = self._mounts.find(path)
         if row is None:
             return None
-        rest = relative_to(path, row.point)
-        return row.device, os.path.join(row.root, rest) if rest else row.root
+        return row.device, join_below(row.root, relative_to(path, row.point) or "")
 
 
 def _list_homes(directory: str | None, agents: Iterable[str]) -> dict[str, str]:

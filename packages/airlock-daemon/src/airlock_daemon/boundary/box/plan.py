@@ -31,7 +31,7 @@ from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, ma
 from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
 from airlock_daemon.errors import Denied
-from airlock_daemon.path_text import is_within, relative_to
+from airlock_daemon.path_text import is_within, join_below, relative_to
 from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import Reserved
@@ -218,7 +218,7 @@ def put_workspaces(
         _refuse_home(view.top.target, box.home, workspace)
         shown.append(view)
         below = relative_to(workspace.path, workspace.root) or ""
-        directory = os.path.join(source.target, below) if below else source.target
+        directory = join_below(source.target, below)
     elif directory == EMPTY:
         # On the box's root, which is read-only.
         box = replace(box, operations=(*box.operations, Folder(EMPTY, 0o555)))

@@ -20,7 +20,7 @@ import msgspec
 
 from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.path_text import relative_to
+from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
 from airlock_wire import quote
 
@@ -85,7 +85,7 @@ def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None
         for row in table.by_device.get(device, ()):
             rest = relative_to(root, row.root)
             if rest is not None:
-                point = os.path.join(row.point, rest) if rest else row.point
+                point = join_below(row.point, rest)
                 if table.mounts.find(point) == row:
                     return point
     return _find_named(table.named, sockets_dir) if table.named else None

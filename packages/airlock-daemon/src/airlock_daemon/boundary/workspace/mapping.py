@@ -10,7 +10,7 @@ from airlock_daemon.boundary.identity.containers import Containers, holds_device
 from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_daemon.path_text import relative_to
+from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.paths import Reserved
@@ -31,10 +31,10 @@ def find_elsewhere(
     own = host.find(directory)
     if own is None:
         return None
-    root = _join(own.root, relative_to(directory, own.point) or "")
+    root = join_below(own.root, relative_to(directory, own.point) or "")
     there = [row for row in rows if row.point != "/" and row.device == own.device]
     seen = rows.find(target)
-    if seen in there and _join(seen.root, relative_to(target, seen.point) or "") == root:
+    if seen in there and join_below(seen.root, relative_to(target, seen.point) or "") == root:
         return None
     for row in there:
         below = relative_to(row.root, root)
@@ -53,13 +53,9 @@ def find_other(directory: str, *, target: str, rows: MountTable, host: MountTabl
     own, seen = host.find(directory), rows.find(target)
     if own is None or seen is None or seen.point == "/":
         return None
-    there = _join(seen.root, relative_to(target, seen.point) or "")
-    here = _join(own.root, relative_to(directory, own.point) or "")
+    there = join_below(seen.root, relative_to(target, seen.point) or "")
+    here = join_below(own.root, relative_to(directory, own.point) or "")
     return None if (own.device, here) == (seen.device, there) else there
-
-
-def _join(directory: str, rest: str) -> str:
-    return os.path.join(directory, rest) if rest else directory
 
 
 _ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.path_text import is_within, relative_to
+from airlock_daemon.path_text import is_within, join_below, relative_to
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.paths import Reserved
 from airlock_modules import PathUse
@@ -102,7 +102,7 @@ class Area:
         parts = rest.split("/")
         count(parts, depth=0)
         follow(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
-        return os.path.join(root_path, rest) if rest else root_path
+        return join_below(root_path, rest)
 
     def _find(self, path: str, mounts: Mounts) -> Source:
         # normpath keeps two leading slashes, which are one to the kernel.

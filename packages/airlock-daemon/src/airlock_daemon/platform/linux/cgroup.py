@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from airlock_daemon.path_text import relative_to
+from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.linux.mountinfo import read_own_mounts
 from airlock_daemon.platform.linux.procfs import read_process_entry
 
@@ -98,5 +98,5 @@ def find_cgroup(pid: int) -> Cgroup | None:
     for row in read_own_mounts():
         below = relative_to(path, row.root) if row.kind == "cgroup2" else None
         if below is not None:
-            return Cgroup(os.path.join(row.point, below) if below else row.point)
+            return Cgroup(join_below(row.point, below))
     return None

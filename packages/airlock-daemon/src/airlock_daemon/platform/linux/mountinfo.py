@@ -9,7 +9,7 @@ from typing import Self
 
 import msgspec
 
-from airlock_daemon.path_text import list_above, relative_to
+from airlock_daemon.path_text import join_below, list_above, relative_to
 from airlock_daemon.platform.linux.procfs import read_process_file
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -101,7 +101,7 @@ class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in i
         for mine in self:
             rest = relative_to(row.root, mine.root) if mine.device == row.device else None
             if rest is not None:
-                path = os.path.join(mine.point, rest) if rest else mine.point
+                path = join_below(mine.point, rest)
                 if self.find(path) == mine:
                     yield path
 
