@@ -44,6 +44,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-environment": "a box has nothing of the daemon's environment",
     "box-directory": "a command starts in the directory that was checked, or not at all",
     "box-home": "a home that boxes keep is that of one agent and one command",
+    "box-covers": "a mount of the host's in a workspace is covered, or there is no box",
     "box-later": "what is mounted on the host once a box is made is not in it",
     "box-bounds": "a box takes no more processes and memory than one may have",
     "box-descriptors": "a box has no descriptors but the three",

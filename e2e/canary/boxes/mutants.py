@@ -59,6 +59,13 @@ CHANGES: Mapping[str, tuple[Change, ...]] = {
     "directory": (
         ("place.zig", "return if (is_it) null else .STALE;", "return if (is_it) null else null;"),
     ),
+    "covers": (
+        (
+            "mounts.zig",
+            "if (is_known) if (compare(target, expected)) |errno| return errno;",
+            "if (is_known) if (compare(target, expected)) |_| {};",
+        ),
+    ),
     "later": (("box.zig", "linux.MS.REC | linux.MS.PRIVATE", "linux.MS.REC | linux.MS.SLAVE"),),
     "descriptors": (
         ("preparation.zig", "close_range, first, last", "close_range, 1000, last"),

@@ -77,6 +77,10 @@ def keys() -> None:
     """The same: there is no other guard."""
 
 
+def covers() -> None:
+    """The launcher covers whatever has the name of what was to be covered."""
+
+
 def later() -> None:
     """The launcher leaves the mounts of a box to be told of those of the host."""
 
@@ -223,6 +227,7 @@ OFF: dict[str, Callable[[], None]] = {
             approvals,
             directory,
             home,
+            covers,
             later,
             descriptors,
             devices,

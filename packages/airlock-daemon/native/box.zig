@@ -51,11 +51,10 @@ pub const Moved = struct {
         if (openPath(path, .{ .PATH = true, .CLOEXEC = true }, &descriptor)) |errno| return errno;
         defer _ = linux.close(descriptor);
         const statx_mnt_id = 0x1000;
-        const attribute_mount_root = 0x2000;
         var found: linux.Statx = undefined;
         if (failed(linux.statx(descriptor, "", linux.AT.EMPTY_PATH, statx_mnt_id, &found))) |errno| return errno;
         if (found.mask & statx_mnt_id == 0) return .NOSYS;
-        if (found.attributes & attribute_mount_root == 0) return .STALE;
+        if (found.attributes & mounts.attribute_mount_root == 0) return .STALE;
         number.* = found.__pad2[0];
         return null;
     }
@@ -64,8 +63,8 @@ pub const Moved = struct {
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to a
 /// `home` that is the human's goes to memory. `pairs` are a mount and
-/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
-/// `-` in the place of a mount it is that path in which no link is followed from then on. With `r` nothing more can be made at that path. Of what
+/// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. Before it
+/// may stand what is to be there (`mounts.move`). With `-` in the place of a mount it is that path in which no link is followed from then on. With `r` nothing more can be made at that path. Of what
 /// else a pair can begin with `parts.take` tells.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
@@ -93,7 +92,8 @@ pub fn finish(
             continue;
         }
         if (pairs[index][0] != '/' or parts.holds(pairs[index])) continue;
-        if (move(pairs[index], pairs[index + 1])) |errno| return errno;
+        const expected = if (index == 0) "" else pairs[index - 2];
+        if (move(pairs[index], pairs[index + 1], expected)) |errno| return errno;
         if (moved.add(pairs[index + 1])) |errno| return errno;
     }
     for (memory) |path| {

@@ -13,7 +13,7 @@ pub const Arguments = struct { socket: i32, box: ?Box = null };
 
 /// Who is in a box, which sockets may be made there, its home (HOME is `-` for one in
 /// memory, `kept`, or the path of the human's), what the daemon listens by in there (`-` for both where it does not), and
-/// pairs: a path at which a mount was made, and where it is moved; `-` and the path of one in which no link is
+/// pairs: a path at which a mount was made, and where it is moved, after what must be there (`mounts.move`); `-` and the path of one in which no link is
 /// to be followed; `r` and one at which nothing more may be made; `d` and /dev, which is to be made.
 pub const Box = struct {
     identity: Identity,

@@ -29,11 +29,15 @@ pub fn close(path: [*:0]const u8) ?linux.E {
     return mount(null, path, null, flags, null);
 }
 
-/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used.
-pub fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
+/// move_mount(2). Others may change the directory of the target meanwhile: what is opened is what is used. ESTALE if
+/// it is not what `expected` says, `=MAJOR:MINOR:INODE`, with `@` also the root of a mount; any other word allows all.
+pub fn move(from: [*:0]const u8, to: [*:0]const u8, expected: [*:0]const u8) ?linux.E {
     var target: i32 = undefined;
-    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno| return errno;
+    const is_known = expected[0] == '=' or expected[0] == '@';
+    if (openPath(to, .{ .PATH = true, .CLOEXEC = true }, &target)) |errno|
+        return if (is_known and (errno == .NOENT or errno == .NOTDIR or errno == .LOOP)) .STALE else errno;
     defer _ = linux.close(target);
+    if (is_known) if (compare(target, expected)) |errno| return errno;
     const here: usize = @bitCast(@as(isize, linux.AT.FDCWD));
     const to_empty_path = 0x40;
     return failed(linux.syscall5(
@@ -45,6 +49,19 @@ pub fn move(from: [*:0]const u8, to: [*:0]const u8) ?linux.E {
         to_empty_path,
     ));
 }
+
+fn compare(target: i32, expected: [*:0]const u8) ?linux.E {
+    var found: linux.Statx = undefined;
+    if (failed(linux.statx(target, "", linux.AT.EMPTY_PATH, linux.STATX_INO, &found))) |errno| return errno;
+    var buffer: [64]u8 = undefined;
+    const numbers = .{ expected[0], found.dev_major, found.dev_minor, found.ino };
+    const word = std.fmt.bufPrint(&buffer, "{c}{d}:{d}:{d}", numbers) catch unreachable;
+    const is_right = expected[0] == '=' or found.attributes & attribute_mount_root != 0;
+    return if (is_right and std.mem.eql(u8, word, std.mem.span(expected))) null else .STALE;
+}
+
+/// STATX_ATTR_MOUNT_ROOT of linux/stat.h.
+pub const attribute_mount_root = 0x2000;
 
 /// Mount what is at `from`, with all that is mounted below, at `to` as well, which is made for it, in the way in
 /// which it is mounted there. Neither may have a link in it. open_tree(2) would do, which profiles of containers

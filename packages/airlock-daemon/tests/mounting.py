@@ -39,6 +39,16 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def bound(source: Path, target: Path) -> Iterator[None]:
+    """Have `source` at `target` as well, as root of the host can."""
+    subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(target)], check=True)
+
+
+@contextmanager
 def full(folder: Path) -> Iterator[None]:
     """Fill the file system at `folder` for the length of the block."""
     path = folder / "ballast"

@@ -103,6 +103,23 @@ def _replace(scene: BoxScene) -> Callable[[], object]:
     return replace
 
 
+def _hide(scene: BoxScene) -> bytes:
+    """The host has a mount in a directory that changes its name with another."""
+    workspace = scene.world.workspace
+    for name in ("sub", "spare"):
+        (workspace / name / "vault").mkdir(parents=True)
+    vault = workspace / "sub" / "vault"
+    subprocess.run(["mount", "-t", "tmpfs", "canary", vault], check=True)
+    held = os.open(vault, os.O_PATH)
+    try:
+        (vault / "word").write_text(scene.world.words["beside"])
+        script = "cat sub/vault/word spare/vault/word"
+        return _race(scene, how=_exchange, script=script, cwd="<here>", times=8)
+    finally:
+        subprocess.run(["umount", "-l", f"/proc/{os.getpid()}/fd/{held}"], check=True)
+        os.close(held)
+
+
 def _mount_later(scene: BoxScene) -> bytes:
     """Somebody on the host mounts something in the workspace, while a command runs there."""
     with _shared(scene.world.workspace) as workspace:
@@ -165,6 +182,8 @@ def _attacks() -> Iterator[Attack]:
         times = 8 if works else 1
         run = partial(_race, how=_replace, script=script, cwd="<here>", times=times)
         yield Attack(f"the workspace replaced, {does}", "box-directory", run, works)
+    name = "what the host has mounted, in a directory that is exchanged"
+    yield Attack(name, "box-covers", _hide, True, only="bubblewrap")
     for only, known in (("bubblewrap", ""), ("landlock", _IN_THE_HOSTS)):
         name = "what is mounted in the workspace later"
         yield Attack(name, "box-later", _mount_later, not known, known, only)

@@ -144,12 +144,14 @@ class Placed(msgspec.Struct, frozen=True):
 
     It is made elsewhere and moved there by the launcher: no part of the path may be a symlink, and
     the tool does not start if the target is missing or of another kind. `covers` is the file_id of
-    the workspace's file that it covers.
+    the workspace's file that it covers, with `is_mount` the root of a mount of the host's: the
+    launcher makes no box in which it finds another file there.
     """
 
     what: Shared | Memory | Cover | Null
     target: str
     covers: FileId = None
+    is_mount: bool = False
 
 
 class Home(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from airlock_daemon.boundary.box.box import (
     Memory,
     Null,
     Operation,
+    Placed,
     Processes,
     Shared,
     System,
@@ -185,7 +186,7 @@ def prepare(
             _spell_home(box),
             *(way_out, "-" if box.listeners is None else box.listeners.addresses),
             *list_parts(box, parts),
-            *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
+            *_list_moves(inner),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
         yield BoxCommand(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
@@ -195,6 +196,16 @@ def _spell_home(box: Box) -> str:
     if box.home is not None:
         return box.home.path
     return "-" if box.kept_home is None else "kept"
+
+
+def _list_moves(inner: Sequence[Placed]) -> Iterator[str]:
+    """Pairs for the launcher: what it must find at a target, and what it moves there."""
+    for index, placed in enumerate(inner):
+        if placed.covers is not None:
+            device, inode = placed.covers
+            mark = "@" if placed.is_mount else "="
+            yield from (f"{mark}{os.major(device)}:{os.minor(device)}:{inode}", placed.target)
+        yield from (f"{_STAGE}/{index}", placed.target)
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import functools
 import os
 import stat
-from collections.abc import AsyncIterator, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -23,15 +23,15 @@ from airlock_daemon.boundary.box.box import (
     list_shared,
 )
 from airlock_daemon.boundary.box.system import SYSTEM
-from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.command.launcher import Identity, explain_changed
 from airlock_daemon.boundary.workspace.beneath import open_unlinked
 from airlock_daemon.boundary.workspace.directory import refuse_replaced
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
-from airlock_daemon.path_text import is_within, list_above, relative_to
-from airlock_daemon.platform.system import MountRow
+from airlock_daemon.path_text import is_within, join_below, list_above, relative_to
+from airlock_daemon.platform.system import MountRow, MountTable
 from airlock_daemon.setup.paths import Reserved
 from airlock_wire import quote
 
@@ -40,7 +40,7 @@ def share(path: str, target: str, host_paths: HostPaths, *, read_only: bool) -> 
     """Share the directory or file at `path`, as found in `host_paths`. Raises Denied."""
     found = host_paths.look(path)
     if found is None:
-        raise _refuse_changed(path)
+        raise explain_changed(f"the workspace {quote(path)}")
     mode = found.status.st_mode
     return Shared(path, target, found.file_id, read_only, is_file=stat.S_ISREG(mode))
 
@@ -63,7 +63,7 @@ async def opened(
                     found[what] = open_it(at_once=True)
                 except BlockingIOError as error:
                     if lookups is None:
-                        raise _refuse_changed(what.path) from error
+                        raise explain_changed(f"the workspace {quote(what.path)}") from error
                     found[what] = await find_in_thread(open_it, lookups, drop=os.close)
         yield found
     finally:
@@ -83,16 +83,7 @@ def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> i
     if is_it and is_free:
         return descriptor
     os.close(descriptor)
-    raise _refuse_changed(path)
-
-
-def _refuse_changed(path: str) -> Denied:
-    return Denied(
-        f"the workspace {quote(path)} has just become another directory",
-        layer="workspace",
-        rule="missing",
-        hint="leave the directories above a workspace as they are while commands run",
-    )
+    raise explain_changed(f"the workspace {quote(path)}")
 
 
 _MASK_BYTES = 64 << 20
@@ -121,15 +112,14 @@ def show_workspace(
     base, base_root = _find_base(source, root, mounts, reserved)
     profile, seen = mounts.agent.profile, mounts.rows.seen
     rows = {point: row for point, row in seen.items() if relative_to(point, base.target)}
-    writable = _find_writable(mounts.rows)
-    frozen = {point for point, row in seen.items() if row.read_only}
     host_paths = mounts.host_paths
-    is_frozen = profile.read_only or base.target in frozen
+    movable = _Movable(mounts.rows)
+    is_frozen = profile.read_only or (base.target in seen and seen[base.target].read_only)
     top = share(base_root, base.target, host_paths, read_only=is_frozen)
     refuse_replaced(base, top.file_id)
     view = _View(mounts, identity, reserved)
     if base.target in seen:
-        _refuse_replaceable(seen[base.target], writable)
+        movable.refuse_replaceable(seen[base.target])
     found: dict[str, Placed] = {}
     shown = {base.target: top}
     for target in sorted(rows, key=len):
@@ -138,25 +128,20 @@ def show_workspace(
             raise _refuse(target, "lies in one that a box has as an empty directory")
         what = view.find(rows[target], above)
         if not isinstance(what, Shared) or rows[target].read_only:
-            _refuse_movable(target, above, frozen)
+            movable.refuse(target, above)
         if isinstance(what, Shared):
-            _refuse_replaceable(rows[target], writable)
+            movable.refuse_replaceable(rows[target])
             shown[target] = what
-        found[target] = Placed(what, target, host_paths.file_id(_find_below(above, target)))
+        found[target] = view.place(what, target, above)
     for target in profile.hide:
         if relative_to(target, base.target) and not _is_covered(target, found, shown):
             above = shown.get(_find_above(target, shown)) or top
             # Also where it is not there: the container may have moved it away already.
-            _refuse_movable(target, above, frozen)
-            hidden = host_paths.look(_find_below(above, target))
-            if hidden is not None:
+            movable.refuse(target, above)
+            if host_paths.look(_find_below(above, target)) is not None:
                 shown.pop(target, None)
-                what = Cover() if hidden.is_directory else Null()
-                found[target] = Placed(what, target, hidden.file_id)
-    for target in _find_strangers(mounts.host_rows, shown):
-        if target not in found and not _is_covered(target, found, shown):
-            above = shown[_find_above(target, shown)]
-            found[target] = Placed(Cover(), target, host_paths.file_id(_find_below(above, target)))
+                found[target] = view.place(view.cover(target, above), target, above)
+    _cover_strangers(view, movable, found, shown)
     return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
 
 
@@ -180,7 +165,20 @@ class _View(msgspec.Struct, frozen=True):
                 return share(path, row.point, host_paths, read_only=read_only)
         if row.kind == "tmpfs" and row.root == "/" and not row.read_only:
             return Memory(row.point, 0o1777, _MASK_BYTES)
-        return Cover() if host_paths.is_directory(_find_below(above, row.point)) else Null()
+        return self.cover(row.point, above)
+
+    def cover(self, target: str, above: Shared) -> Cover | Null:
+        """What hides the directory or file at `target`."""
+        is_directory = self.mounts.host_paths.is_directory(_find_below(above, target))
+        return Cover() if is_directory else Null()
+
+    def place(self, what: Shared | Memory | Null | Cover, target: str, above: Shared) -> Placed:
+        """Place `what` over the file that is now at `target`. Raises Denied if there is none."""
+        path = _find_below(above, target)
+        covers = self.mounts.host_paths.file_id(path)
+        if covers is None:
+            raise explain_changed(quote(path))
+        return Placed(what, target, covers, is_mount=path in self.mounts.host_rows.seen)
 
     def _may_show(self, path: str) -> bool:
         host_paths = self.mounts.host_paths
@@ -208,15 +206,6 @@ def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) ->
     return source, root
 
 
-def _find_writable(rows: Sequence[MountRow]) -> Mapping[tuple[str, str], Collection[str]]:
-    """The mount points of each writable directory, by device and root."""
-    points: dict[tuple[str, str], dict[str, None]] = {}
-    for row in rows:
-        if not row.read_only:
-            points.setdefault((row.device, row.root), {})[row.point] = None
-    return points
-
-
 def _is_covered(target: str, found: Mapping[str, Placed], shown: Mapping[str, Shared]) -> bool:
     return any(each in found and each not in shown for each in list_above(target))
 
@@ -227,24 +216,43 @@ def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
 
 def _find_below(above: Shared, target: str) -> str:
     """The host path of the client's `target`, which lies below `above`."""
-    rest = relative_to(target, above.target)
-    return os.path.join(above.path, rest) if rest else above.path
+    return join_below(above.path, relative_to(target, above.target) or "")
 
 
-def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
-    # The container can still change what only the profile makes read-only.
-    if above.target not in frozen and os.path.dirname(target) != above.target:
-        raise _refuse(target, "hides or protects something, and can be moved away with it")
+class _Movable:
+    """What the container can rename, or replace, through its writable mounts `rows`."""
 
+    def __init__(self, rows: MountTable) -> None:
+        self._seen = rows.seen
+        # The mount points of each writable directory, by device and root.
+        self._points: dict[tuple[str, str], dict[str, None]] = {}
+        for row in rows:
+            if not row.read_only:
+                self._points.setdefault((row.device, row.root), {})[row.point] = None
 
-def _refuse_replaceable(row: MountRow, writable: Mapping[tuple[str, str], Collection[str]]) -> None:
-    for root in list_above(row.root):
-        rest = relative_to(row.root, root) or ""
-        for point in writable.get((row.device, root), ()):
-            # A mount point itself cannot be renamed.
-            if os.path.join(point, rest) != row.point:
-                problem = f"lies inside of what {quote(point)} is, where it can be replaced"
-                raise _refuse(row.point, problem)
+    def refuse(self, target: str, above: Shared) -> None:
+        """Raise Denied for a mount at `target` if a directory up to `above` can be renamed."""
+        row = self._seen.get(above.target)
+        # A mount point itself cannot be renamed.
+        for part in list_above(relative_to(target, above.target) or ""):
+            if part and (row is None or not row.read_only or self._find_other(row, part)):
+                raise _refuse(target, "hides or protects something, and can be moved away with it")
+
+    def refuse_replaceable(self, row: MountRow) -> None:
+        """Raise Denied if it could replace the directory that `row` mounts."""
+        point = self._find_other(row)
+        if point is not None:
+            problem = f"lies inside of what {quote(point)} is, where it can be replaced"
+            raise _refuse(row.point, problem)
+
+    def _find_other(self, row: MountRow, part: str = "") -> str | None:
+        """A writable mount in which `part` of `row` lies, and elsewhere than `row` has it."""
+        path, point = join_below(row.root, part), join_below(row.point, part)
+        for root in list_above(path):
+            for each in self._points.get((row.device, root), ()):
+                if os.path.join(each, relative_to(path, root) or "") != point:
+                    return each
+        return None
 
 
 def _refuse(target: str, problem: str) -> Denied:
@@ -257,15 +265,25 @@ def _refuse(target: str, problem: str) -> Denied:
     )
 
 
-def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> Iterator[str]:
-    """The box paths at which only the host has something mounted."""
-    found = {
-        os.path.join(each.target, rest)
+def _cover_strangers(
+    view: _View, movable: _Movable, found: dict[str, Placed], shown: Mapping[str, Shared]
+) -> None:
+    """Cover what only the host has mounted, unless a mount of the container's hides it for good."""
+    strangers = [
+        (os.path.join(each.target, rest), each)
         for each in shown.values()
-        for row in host
+        for row in view.mounts.host_rows
         if (rest := relative_to(row.point, each.path))
-    }
-    yield from sorted(found, key=len)
+    ]
+    for target, above in sorted(strangers, key=lambda each: len(each[0])):
+        if _is_covered(target, found, shown):
+            continue
+        between = [each for each in list_above(target) if relative_to(each, above.target)]
+        hiding = [each for each in between if each in shown]
+        if hiding:
+            movable.refuse(hiding[-1], above)
+        elif target not in found:
+            found[target] = view.place(view.cover(target, above), target, above)
 
 
 def may_enter(path: str, identity: Identity, host_paths: HostPaths) -> bool:

@@ -1,5 +1,6 @@
 """Makes a box with bubblewrap, starts the command in it, ends it, and reports leftovers."""
 
+import errno
 import fnmatch
 import itertools
 import logging
@@ -27,6 +28,7 @@ from airlock_daemon.boundary.command.launcher import (
     Launcher,
     cannot_start,
     encode_order,
+    explain_changed,
     find_launcher,
     make_pair,
 )
@@ -142,8 +144,10 @@ _PLACE = struct.Struct("<IIQI")
 # Bytes of bubblewrap's messages.
 _SAID_BYTES = 4096
 
-# bubblewrap's message if its user cannot reach a descriptor's path.
+# bubblewrap's message if its user cannot reach a descriptor's path, and the launcher's if something
+# else than what it was to cover is there.
 _UNREACHABLE = "find source path /proc/self/fd/"
+_REPLACED = f"the box cannot be finished: errno {errno.ESTALE};"
 
 
 class BoxedLaunch(Launch):
@@ -282,6 +286,8 @@ class BoxedLaunch(Launch):
 
     def _explain_loss(self) -> AirlockError:
         said = self.said()
+        if _REPLACED in said:
+            return explain_changed()
         if said:
             if not self._is_trial:
                 log.error("bubblewrap makes no box: %s; airlock doctor tells more", said)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import trio
 
-from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_table
+from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table
 from airlock_daemon.platform.system import make_sealed
 from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
@@ -264,15 +264,13 @@ class Launch:
             return _read_status(value)
         if kind == b"F" and value == errno.E2BIG:
             return cannot_start("", OSError(errno.E2BIG, ""))
+        if kind == b"D" and value == errno.ESTALE:
+            return explain_changed()
         reason = os.strerror(value)
+        problem = f"cannot be started: {_STAGES.get(kind, kind)}"
         if kind == b"F":
-            return Failed(
-                f"the command cannot be executed: {reason}",
-                hint=_ON_THE_HOST,
-            )
-        return Failed(
-            f"the command cannot be started: {_STAGES.get(kind, kind)}: {reason}", hint=_ON_THE_HOST
-        )
+            problem = "cannot be executed"
+        return Failed(f"the command {problem}: {reason}", hint=_ON_THE_HOST)
 
     def _explain_loss(self) -> AirlockError:
         return Failed(
@@ -342,6 +340,16 @@ class Launch:
         # A supervisor that has ended needs no message; one that does not read sees EOF.
         with contextlib.suppress(OSError):
             self.control.send(kind + bytes([number]))
+
+
+def explain_changed(what: str = "a directory of the workspace") -> Denied:
+    """The refusal of a box in which `what` is not the one that was found for it."""
+    return Denied(
+        f"{what} was replaced while a box was made of it",
+        layer="workspace",
+        rule="missing",
+        hint="try again, and leave the directories of the workspace in their places meanwhile",
+    )
 
 
 def cannot_start(program: str, error: OSError | ValueError) -> Failed:
