@@ -156,7 +156,6 @@ def stages(
                 server=server,
                 executables=executables,
             )
-            stack.callback(engine.remove_made, accounts[kind].home)
             stack.callback(made[kind].close)
         yield made
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import engine
 from .account import BOX_USER, Account
 from .command import Completed, run
 from .daemon import Daemon
@@ -90,6 +91,11 @@ class Airlock:
         """Stop the daemon if it runs, and wait for its end."""
         if self._daemon is not None:
             self._daemon.stop()
+
+    def end(self) -> None:
+        """Stop the daemon, and remove what its agents have made at the engine."""
+        self.stop()
+        engine.remove_made(self._files.config / "state")
 
     def kill(self) -> None:
         """Kill the daemon by SIGKILL."""

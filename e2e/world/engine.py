@@ -117,13 +117,13 @@ def remove(containers: Sequence[str]) -> None:
             done.succeeded()
 
 
-def remove_made(home: Path) -> None:
-    """Remove the containers and networks of the agents of the daemons of a run's home.
+def remove_made(state: Path) -> None:
+    """Remove the containers and networks of the agents of a daemon by its state directory.
 
-    These have ended, and their agents stay registered: the engine would keep each agent's own
+    It has ended, and its agents stay registered: the engine would keep each agent's own
     network, of which it has addresses for some thirty.
     """
-    installation = home / ".local/state/airlock/docker/installation"
+    installation = state / "docker/installation"
     if not installation.exists():
         return
     label = f"label=airlock.installation={installation.read_text().strip()}"

@@ -77,7 +77,7 @@ def newcomer(
     try:
         yield Person(account=account, executables=executables, programs=programs)
     finally:
-        engine.remove_made(account.home)
+        engine.remove_made(account.home / ".local/state/airlock")
         for made in sorted(_list_made(account.home) - before, reverse=True):
             if made.is_dir() and not made.is_symlink():
                 shutil.rmtree(made)

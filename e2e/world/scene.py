@@ -213,11 +213,11 @@ class Stage:
     def clear(self) -> None:
         """Stop the daemons of all scenes but the shared ones."""
         while self._running:
-            self._running.pop().stop()
+            self._running.pop().end()
 
     def close(self) -> None:
         """Stop the daemons of all scenes."""
         self.clear()
         for name in ("shared", "remotes", "workshop"):
             if name in self.__dict__:
-                getattr(self, name).airlock.stop()
+                getattr(self, name).airlock.end()

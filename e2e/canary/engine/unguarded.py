@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli import main
-from airlock_daemon.boundary.brokers.docker import broker, lookups, making
+from airlock_daemon.boundary.brokers.docker import broker, lists, lookups, making
 from airlock_daemon.boundary.identity.containers import Container
 from airlock_daemon.serving.request import exchange
 from airlock_daemon.setup import engines
@@ -200,6 +200,8 @@ def owner() -> None:
 def answers_() -> None:
     """Answers are as the engine gives them."""
     _put(broker, "rewrite", lambda _, answer, __: answer)
+    # One without objects has all its members.
+    given: Any = _put(lists, "rewrite", lambda *words: words[1] or given(*words))
 
 
 def images_() -> None:
