@@ -153,22 +153,6 @@ def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(user_stage: 
     assert "[docker] engine" in refused.stderr
 
 
-def test_files_go_between_a_container_and_the_workspace(user_stage: Stage) -> None:
-    """By `cp`, and the paths of the container that asks."""
-    scene = user_stage.workshop
-    with scene.setup(scene.images.busybox).running() as client:
-
-        def call(*words: str) -> str:
-            return client.run(*words).succeeded().stdout
-
-        made = call("docker", "create", f"--label={MADE_LABEL}", scene.images.busybox, "true")
-        call("sh", "-c", "echo of the workspace > word")
-        call("docker", "cp", "word", f"{made}:/word")
-        call("docker", "cp", f"{made}:/word", "back")
-        assert call("cat", "back") == "of the workspace"
-        call("docker", "rm", made)
-
-
 def test_links_of_the_workspace_lead_the_client_nowhere(user_stage: Stage) -> None:
     """Neither to the human's logins, nor to the engine's socket: they are not in its box."""
     scene = user_stage.workshop

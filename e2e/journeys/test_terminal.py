@@ -5,47 +5,27 @@ from collections.abc import Iterator
 import pytest
 from e2e.world.container import Container
 from e2e.world.engine import MADE_LABEL
-from e2e.world.running import Witness
 from e2e.world.scene import Stage
 
 from .errands.ssh import Ssh
 
-# Says its size, then again whenever that changes, and does not end on its own.
+# Says its size, and does not end on its own.
 WATCH = """#!/bin/sh
-trap 'echo "now $(stty size)"' WINCH
 trap 'echo interrupted; exit 9' INT
-echo "pid $$"
-echo "at first $(stty size), $TERM"
-while :; do read -r line && echo "read <$line>"; done
+echo "at first $(stty size)"
+while :; do read -r line; done
 """
 
 
 @pytest.fixture
 def watching(user_stage: Stage) -> Iterator[Container]:
-    """Return a container whose agent has a command, `linger`, that watches its terminal."""
+    """Return a container whose agent has a command, `linger`, that waits at its terminal."""
     program = user_stage.account.home / "watch"
     user_stage.account.write(program, WATCH, mode=0o755)
-    # Without a box, in which a process is told another number than the one by which it is watched.
     module = f'[command]\nbin = "{program}"\n[deny]\nargs = []\n[sandbox]\nbox = "none"\n'
     scene = user_stage.scene(modules={"linger": module})
     with scene.setup(scene.images.busybox).running() as client:
         yield client
-
-
-def test_the_tool_has_the_size_of_the_terminal(watching: Container) -> None:
-    """It is told the size at its start and every new one, and which terminal it is."""
-    with watching.sit_at("linger", rows=33, cols=101) as terminal:
-        terminal.wait_for("at first 33 101, xterm")
-        terminal.resize(40, 120)
-        terminal.wait_for("now 40 120")
-
-
-def test_lines_are_edited_and_echoed_once(watching: Container) -> None:
-    """What is typed is shown once, and erased characters do not reach the tool."""
-    with watching.sit_at("linger", rows=24, cols=80) as terminal:
-        terminal.wait_for("at first 24 80")
-        terminal.enter("hellp\x7fo\r")
-        assert terminal.wait_for("read <hello>").count("hell") == 2
 
 
 def test_ctrl_c_ends_the_tool_and_leaves_the_shell(watching: Container) -> None:
@@ -62,16 +42,6 @@ def test_ctrl_c_ends_the_tool_and_leaves_the_shell(watching: Container) -> None:
         terminal.wait_for("as before")
         terminal.enter("exit 3\r")
         assert terminal.wait() == 3
-
-
-def test_hanging_up_ends_the_tool(watching: Container) -> None:
-    """A shim that is killed takes the tool on the host along, with what it had for a terminal."""
-    with watching.sit_at("linger", rows=24, cols=80) as terminal:
-        said = terminal.wait_for("at first").splitlines()
-        witness = Witness(int(line.split()[1]) for line in said if line.startswith("pid "))
-        watching.run("killall", "-KILL", "linger").succeeded()
-        assert terminal.wait() == 137
-        witness.wait_for_end()
 
 
 def test_ssh_passes_the_terminal_on(user_stage: Stage, ssh_errand: Ssh) -> None:

@@ -7,17 +7,9 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airlock_wire import (
-    FEATURES,
-    ClientSession,
-    ErrorObject,
     Line,
-    Request,
-    ServerSession,
-    Terminal,
 )
 from airlock_wire.messages import PROTOCOL_VERSION
 from documents.__main__ import main
@@ -109,81 +101,6 @@ def test_schemas_and_examples_are_sound(shape: Any) -> None:
     jsonschema.Draft202012Validator.check_schema(make_schema(shape))
     for example in shape.examples:
         validate(shape.name, example)
-
-
-@given(
-    args=st.lists(
-        st.binary(max_size=5).map(lambda data: data.decode("utf-8", "surrogateescape")), max_size=3
-    ),
-    output=st.binary(min_size=1, max_size=9),
-    code=st.integers(0, 255),
-)
-def test_what_sessions_send_keeps_the_schemas(args: list[str], output: bytes, code: int) -> None:
-    """Every message of a run is one that the schemas describe."""
-    request = Request(
-        id="x", method="exec", command="git", args=tuple(a.replace("\0", "") for a in args)
-    )
-    validate("request", request.encode())
-    session = ServerSession()
-    session.receive_data(request.encode())
-    session.next_event()
-    lines = (session.send_output("stdout", output) + session.send_result(code)).splitlines()
-    for line in lines[:-1]:
-        validate("output", line)
-    validate("exec-result", lines[-1])
-
-
-@pytest.mark.parametrize("features", [(), ("fds", "env"), FEATURES[:-1]])
-def test_what_is_sent_with_features_keeps_the_schemas(features: tuple[str, ...]) -> None:
-    """So does every message of both sides after a start."""
-    terminal = Terminal(stdin=True, stdout=True, stderr=False, rows=1, cols=2, term="xterm")
-    request = Request(
-        id=1,
-        method="exec",
-        command="git",
-        args=(),
-        features=FEATURES,
-        terminal=terminal,
-        env={"A": "b", "C": "\udcff"},
-    )
-    client, server = ClientSession(), ServerSession()
-    line = client.send_request(request)
-    validate("request", line)
-    server.receive_data(line)
-    server.next_event()
-    start = server.send_start(features, stdin_credit=9 if "stdin" in features else 0)
-    validate("start", start)
-    client.receive_data(start)
-    client.next_event()
-    if "stdin" in features:
-        for piece in (b"x", b"\xff"):
-            validate("stdin", client.send_stdin(piece))
-            validate("output", server.send_output("stderr", piece))
-        validate("stdin", client.send_stdin_eof())
-        validate("credit", server.send_credit(1))
-        validate("signal", client.send_signal("SIGINT"))
-        validate("resize", client.send_resize(0, 65535))
-    validate("exec-result", server.send_result(137, signal="SIGKILL", stdin_bytes=1))
-
-
-def test_decisions_and_errors_keep_the_schemas() -> None:
-    """So do the answers to `check`, and errors of each kind."""
-    check = Request(id=1, method="check", command="git", args=())
-    for not_consulted in ((), ("workspace",)):
-        session = ServerSession()
-        session.receive_data(check.encode())
-        session.next_event()
-        validate("check-result", session.send_decision(not_consulted=not_consulted))
-    for error in (
-        ErrorObject.parse_error("x", hint="y"),
-        ErrorObject.invalid_request("x"),
-        ErrorObject.denied("x", layer="limit", rule="arguments"),
-        ErrorObject.unknown_command("x", hint="y"),
-        ErrorObject.unknown_method("x"),
-        ErrorObject.invalid_params("x", path="params.args[0]"),
-        ErrorObject.failed("x"),
-    ):
-        validate("error", ServerSession().send_error(error))
 
 
 @pytest.mark.parametrize(
