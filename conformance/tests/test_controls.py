@@ -42,6 +42,7 @@ DAEMONS = (broken_daemons, broken_negotiation, broken_processes, broken_streams)
 SHIMS = (broken_shim_features, broken_shim_terminals, broken_shims)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", list_broken(BrokenDaemon, *DAEMONS))
 def test_a_broken_daemon_is_caught(kind: type[BrokenDaemon], tmp_path: Path) -> None:
     """The case that is there for a fault of a daemon fails for it."""
@@ -55,6 +56,7 @@ def test_a_broken_daemon_is_caught(kind: type[BrokenDaemon], tmp_path: Path) -> 
         judge_case(case, daemon.installation, patience=SHORT_PATIENCE)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", list_broken(BrokenShim, *SHIMS))
 def test_a_broken_shim_is_caught(kind: type[BrokenShim], tmp_path: Path) -> None:
     """The case that is there for a fault of a shim fails for it."""
@@ -64,6 +66,7 @@ def test_a_broken_shim_is_caught(kind: type[BrokenShim], tmp_path: Path) -> None
         run_shim_case(case.body, shim, patience=SHORT_PATIENCE)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", list_broken(BrokenBridge, broken_bridges))
 def test_a_broken_bridge_is_caught(kind: type[BrokenBridge], tmp_path: Path) -> None:
     """The case that is there for a fault of a bridge fails for it."""

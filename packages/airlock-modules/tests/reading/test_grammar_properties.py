@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -104,7 +104,6 @@ def switches(tool: list[Described]) -> set[str]:
     return {f"-{flag.letter}" for flag in tool if not flag.takes}
 
 
-@settings(max_examples=300)
 @given(tools(), st.data())
 def test_another_spelling_is_the_same_decision(tool: list[Described], data: st.DataObject) -> None:
     """Aliases, abbreviations, clusters, joined, glued and separate values, before and behind."""
