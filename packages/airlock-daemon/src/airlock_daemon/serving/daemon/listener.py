@@ -19,6 +19,8 @@ from airlock_daemon.serving.daemon.socket_file import BACKLOG
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason, Watched
 
+_FAULT = "a fault of the daemon ended a connection; please report it"
+
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 # Seconds between checks whether descriptors that hung have closed.
@@ -115,14 +117,17 @@ class Listener:
 
         first = None
         # One scope for all connections of this task: one that is cut short ends the task.
-        with guard() as scope:
+        with trio.CancelScope() as scope:
             while first := await self._wait_connection(requests):
                 self._served = first
                 if self._agent.gate.connections > 1:
                     pass_on()
                 else:
                     watched.listen(pass_on)
-                await self._service.serve(first, scope)
+                try:
+                    await self._service.serve(first, scope)
+                except Exception:  # noqa: BLE001 - whatever went wrong
+                    log.exception(_FAULT)
                 if self._served is not first:
                     return
                 watched.ignore()
@@ -187,13 +192,11 @@ class Listener:
     def _accept(self, accepted: list[socket.socket]) -> bool:
         """Accept one connection; returns whether more may be pending."""
         try:
-            # accept(2) alone; socket.accept asks the listening socket for what is known.
-            number, _ = self._listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+            connection, _ = self._listening.accept()
         except BlockingIOError:
             return False
         except OSError as error:
             return error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare()
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
         connection.setblocking(False)
         if self._agent.gate.connect():
             accepted.append(connection)
@@ -257,7 +260,7 @@ def guard() -> Iterator[trio.CancelScope]:
         with trio.CancelScope() as scope:
             yield scope
     except Exception:  # noqa: BLE001 - whatever went wrong
-        log.exception("a fault of the daemon ended a connection; please report it")
+        log.exception(_FAULT)
 
 
 def _open_spare() -> int:
