@@ -310,7 +310,7 @@ def test_a_directory_for_files_may_be_made_by_another_command_meanwhile(
 
     home = folder / "state/homes/my/tool"
     home.mkdir(parents=True)
-    monkeypatch.setattr(kept_home.os, "mkdir", make)
+    monkeypatch.setattr(os, "mkdir", make)
     assert keep_home(box, str(home), box_identity()).kept_home is not None
     assert (home / ".config/tool/file").read_text() == "new\n"
 
