@@ -75,7 +75,7 @@ class Listing:
             self._held += data
             if len(self._held) + len(rest) > self._longest:
                 self._held = None
-        if self._held is None and len(rest) > self._longest:
+        if self._held is None and (self._open != b"{" or len(rest) > self._longest):
             # Of a text that is not needed: that it has begun, and whether an escape has.
             escapes = len(rest) - len(rest.rstrip(b"\\"))
             self._rest = b'"' + b"\\" * (escapes % 2) if b'"' in rest else b""

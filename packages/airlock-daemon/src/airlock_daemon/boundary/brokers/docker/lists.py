@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_modules.engine import LONGEST_OBJECT, Listing, View, encode, rewrite
 
-_PIECE = 1 << 16
+_PIECE = 1 << 14
 _LONGEST = 8 << 20
 _OBJECTS = ("volume.list", "system.df")
 
