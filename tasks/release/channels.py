@@ -28,6 +28,7 @@ _VERSIONS = {
         r'(?m)(?<=^version: )\S+|(?<=^appVersion: ")[^"]+',
     ),
     "channels/plugin/.claude-plugin/plugin.json": ("airlock-daemon", r'(?<="version": ")[^"]+'),
+    "packages/airlock-shim/native/version.zig": ("airlock-shim", r'(?<=text = ")[^"]+'),
     "docs/where/kubernetes.md": (
         "airlock-daemon",
         r"(?<=newTag: )[0-9.]+|(?<=--version )[0-9.]+|(?<=airlock-daemon:)[0-9.]+",

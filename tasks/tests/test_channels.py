@@ -23,7 +23,7 @@ def test_each_manifest_has_the_version_of_its_package() -> None:
         assert path.read_text() == text
     raised = fill_versions(dict.fromkeys(VERSIONS, "10.11.12"))
     counts = {path.name: text.count("10.11.12") for path, text in raised.items()}
-    others = ("action.yml", "devcontainer-feature.json", "plugin.json")
+    others = ("action.yml", "devcontainer-feature.json", "plugin.json", "version.zig")
     assert counts == {"Chart.yaml": 2, "kubernetes.md": 3, **dict.fromkeys(others, 1)}
 
 
