@@ -74,7 +74,7 @@ _COMMANDS = {
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
     ),
     "figures": Command(
-        "coverage|mutation: what the unit tests run of the product, and which changes they notice",
+        "coverage|mutation|channels: what unit tests run and notice; seconds to a push by each",
         run_figures,
     ),
     "mac-check": Command(

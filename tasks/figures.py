@@ -1,12 +1,14 @@
-"""``./dev figures``: how much the unit tests run of the product, and how many changes they notice.
+"""``./dev figures``: what unit tests run of the product, what they notice, and times of channels.
 
-Both are measured anew each time, and nothing fails by them: they show where tests are missing.
+All are measured anew each time. No figure fails: they show where tests are missing, and what takes
+long. Channels are measured by the rehearsal of a release, which does fail.
 """
 
 import argparse
 import json
 import shutil
 import tempfile
+import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +19,11 @@ from tasks.errors import TaskError
 from tasks.hatch import hold_lock, install_tool
 from tasks.parts import BESIDE, run_pytest
 from tasks.places import HATCH, ROOT, list_members
+from tasks.test import run_tests
 
 _FOLDER = HATCH / "measured"
 _UNITS = "packages"
+_REHEARSAL = "e2e/journeys/rehearsal"
 
 _MUTATED = {
     "rules/judgement.py": "rules",
@@ -54,12 +58,20 @@ disable_warnings = no-data-collected, module-not-imported, module-not-measured
 def run_figures(arguments: Sequence[str]) -> int:
     """Measure what the arguments name, print it as a table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="./dev figures", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
+    kinds = parser.add_subparsers(dest="kind", help="(all of them, one after the other)")
     coverage = kinds.add_parser("coverage", help="lines and branches that unit tests run")
     coverage.add_argument("tests", nargs="*", default=[_UNITS], help=f"({_UNITS})")
     mutation = kinds.add_parser("mutation", help="changes of what decides that unit tests notice")
     mutation.add_argument("modules", nargs="*", default=[*_MUTATED], help=", ".join(_MUTATED))
+    channels = kinds.add_parser(
+        "channels", help="seconds from nothing to a push, and by an upgrade"
+    )
+    channels.add_argument("channels", nargs="*", help="such as deb (all)")
     options = parser.parse_args(arguments)
+    if options.kind is None:
+        return max([_try_figures(kind) for kind in kinds.choices])
+    if options.kind == "channels":
+        return _measure_channels(options.channels)
     environment = prepare_environment("default")
     with hold_lock():
         (tools,) = install_tool("figures").glob("lib/python*/site-packages")
@@ -69,6 +81,16 @@ def run_figures(arguments: Sequence[str]) -> int:
         if name not in _MUTATED:
             raise TaskError(f"{name} is none of the modules that are changed; see --help")
     return _measure_mutation(environment, tools, options.modules)
+
+
+def _try_figures(kind: str) -> int:
+    """Measure one kind whole; what cannot be measured does not keep the next from it."""
+    print(f"\n==> {kind}", flush=True)
+    try:
+        return run_figures([kind])
+    except TaskError as error:
+        print(f"{kind}: {error}", flush=True)
+        return 1
 
 
 def _measure_coverage(environment: Environment, tools: Path, tests: Sequence[str]) -> int:
@@ -171,6 +193,30 @@ def count_mutants(lines: Iterator[str] | Sequence[str]) -> dict[str, Counter[str
             for place in (module, "all"):
                 counts.setdefault(place, Counter())[status] += 1
     return counts
+
+
+def _measure_channels(channels: Sequence[str]) -> int:
+    """Rehearse a release, and print what its report says."""
+    report = _make_folder("channels") / "report.xml"
+    words = [_REHEARSAL, "-m", "nightly", "-v", f"--junit-xml={report}"]
+    status = run_tests([*words, "-k", " or ".join(channels)] if channels else words)
+    if not report.exists():
+        raise TaskError("nothing was measured, see above")
+    times = read_times(report)
+    print("\nby              installed, to a push   upgraded, to a push")
+    for channel, each in times.items():
+        print(f"{channel:<16}{each.get('installed', '-'):>18} s{each.get('upgraded', '-'):>20} s")
+    return status
+
+
+def read_times(report: Path) -> dict[str, dict[str, str]]:
+    """Return the seconds of each channel, from pytest's report: `installed` and `upgraded`."""
+    times: dict[str, dict[str, str]] = {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - our own pytest wrote it
+        found = {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
+        if "installed" in found:
+            times[str(case.get("name")).partition("[")[2].removesuffix("]")] = found
+    return times
 
 
 def _write_list(name: str, values: Iterator[str] | Sequence[str]) -> str:

@@ -1,20 +1,18 @@
 """The arrangements of docker/: an agent pushes with a key that only the daemon's container has."""
 
 import json
-import os
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from e2e.world.command import Completed
 from e2e.world.compose import Composition
-from e2e.world.container import FOR_EVER, Container
-from e2e.world.engine import LABEL, docker
+from e2e.world.container import Container
+from e2e.world.engine import docker
 from e2e.world.example import describe_example, describe_several
-from e2e.world.git_server import GitServer, running_git_server
 from e2e.world.images import Images, temporary_image
+from e2e.world.included import included
 from e2e.world.keys import KeyPair, find_runs
 from e2e.world.product import RECIPES, Product
 from e2e.world.wheels import CHECKOUT
@@ -175,63 +173,19 @@ def copied(product: Product, images: Images) -> Iterator[str]:
         yield image
 
 
-@pytest.fixture
-def named_server(images: Images) -> Iterator[GitServer]:
-    """Serve in a container of its own: one that changes networks has other published ports then."""
-    with running_git_server(images.git_server) as server:
-        yield server
-
-
 def test_a_compose_file_of_ones_own_includes_the_daemon(
-    product: Product, copied: str, named_server: GitServer, tmp_path: Path
+    product: Product, images: Images, copied: str, tmp_path: Path
 ) -> None:
     """As the guide has it: the agent has no network and no key, and its push arrives."""
-    page = list_blocks("docs/start/compose.md")
-    (text,) = (block.text for block in page if block.text.startswith("include: "))
-    (tmp_path / "compose.yaml").write_text(text.replace("IMAGE", copied))
-    shutil.copytree(RECIPES / "include", tmp_path / "airlock")
-    profile = tmp_path / "airlock/agents/agent/airlock.toml"
-    granted = profile.read_text().replace("git@github.com/OWNER/REPO", "git@git-server/srv/**")
-    profile.write_text(granted)
-    key = _make_ssh_directory(tmp_path / "ssh", named_server)
-    named_server.authorize(key)
-    labels = {"labels": {LABEL: "compose"}}
-    with Composition(
-        tmp_path / "compose.yaml",
-        name="including",
-        folder=tmp_path,
-        settings={"AIRLOCK_DAEMON_IMAGE": product.daemon, "AIRLOCK_SSH": str(key.path.parent)},
-        override={"services": {"airlock": labels, "agent": {**labels, "command": FOR_EVER}}},
-    ) as composition:
-        composition.up()
-        network = f"{composition.name}_default"
-        docker(
-            "network", "connect", "--alias=git-server", network, named_server.container
-        ).succeeded()
-        try:
-            repository = named_server.make_repository("included")
-            agent = composition.client("agent")
-            work = "git init -q /tmp/w && cd /tmp/w && git commit -q --allow-empty -m begin"
-            identity = {f"GIT_{who}_NAME": "Ada" for who in ("AUTHOR", "COMMITTER")}
-            identity |= {f"GIT_{who}_EMAIL": "a@example.org" for who in ("AUTHOR", "COMMITTER")}
-            push = f"git push -q ssh://git@git-server{repository.path}"
-            line = f"{work} && {push} HEAD:agent/x && git rev-parse HEAD"
-            said = agent.run("sh", "-c", line, cwd="/", env=identity).succeeded()
-            assert repository.commit("agent/x") == said.stdout
-            refused = agent.run("sh", "-c", f"{push} HEAD:main", cwd="/tmp/w")
-            assert "allowed: refs/heads/agent/**" in refused.stderr
-        finally:
-            docker("network", "disconnect", network, named_server.container).succeeded()
-
-
-def _make_ssh_directory(folder: Path, server: GitServer) -> KeyPair:
-    """Make a directory with a key and the server's host key, for the daemon's user."""
-    folder.mkdir(mode=0o700)
-    key = KeyPair.make(folder / "id_ed25519")
-    (folder / "known_hosts").write_text(f"git-server {server.host_key}\n")
-    for path in (folder, *folder.iterdir()):
-        os.chown(path, 1000, 1000)
-    return key
+    recipe = RECIPES / "include"
+    with included(tmp_path, recipe, images.git_server) as including:
+        composition = including.start(recipe, daemon=product.daemon, agent=copied)
+        repository = including.server.make_repository("included")
+        agent = composition.client("agent")
+        assert including.push(agent, repository, "agent/x") == repository.commit("agent/x")
+        push = f"git push -q {including.url(repository)} HEAD:main"
+        refused = agent.run("sh", "-c", push, cwd="/tmp/w")
+        assert "allowed: refs/heads/agent/**" in refused.stderr
 
 
 def test_several_agents_have_a_socket_each(

@@ -2,13 +2,13 @@
 
 import importlib
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.world.command import Completed, run
+from e2e.world.manifests import read_chart, render_chart
 from e2e.world.need import need
 from tasks.places import ROOT
 from tasks.release.channels import write_chart
@@ -20,16 +20,6 @@ VALUES: dict[str, Any] = {
     "agent": {"image": "agent:1"},
 }
 """What a person has to give."""
-# In a process of its own: it loads Helm, which is a library with the runtime of Go.
-_RENDER = """
-import json, sys, helm_python
-path, values = sys.argv[1], json.loads(sys.argv[2])
-with helm_python.Chart.load(path) as chart:
-    print(json.dumps(chart.render(values, name="my", namespace="team")))
-report = helm_python.lint(path, values, strict=True)
-faults = [each for each in report["messages"] if each["severity"] > 1]
-sys.exit(str(faults) if faults or report["errors"] else 0)
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,7 +39,7 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_chart_is_the_base_of_kustomize_with_values_in_it(chart: Path) -> None:
     """With what has to be given, all else is as `kubectl apply` of the base has it."""
     yaml = importlib.import_module("yaml")
-    rendered = read(yaml, render(chart, VALUES))
+    rendered = read(yaml, render_chart(chart, VALUES))
     configuration, deployment = yaml.safe_load_all(BASE.read_text())
     configuration["metadata"]["name"] = "my-airlock"
     configuration["data"]["airlock.toml"] = VALUES["profile"]
@@ -79,7 +69,7 @@ def test_every_value_fits_the_schema_of_kubernetes(chart: Path, tmp_path: Path) 
         "agent": {**VALUES["agent"], "command": ["agent"], "args": ["go"], "env": [one]},
         "pod": {"hostUsers": False, "imagePullSecrets": [{"name": "registry"}]},
     }
-    done = render(chart, VALUES | more)
+    done = render_chart(chart, VALUES | more)
     pod = read(yaml, done)["Deployment"]["spec"]["template"]["spec"]
     (sidecar,), (agent,) = pod["initContainers"], pod["containers"]
     assert (pod["hostUsers"], pod["imagePullSecrets"]) == (False, [{"name": "registry"}])
@@ -91,7 +81,7 @@ def test_every_value_fits_the_schema_of_kubernetes(chart: Path, tmp_path: Path) 
     assert volumes["credentials"]["secret"]["secretName"] == "team-ssh"
     assert volumes["workspace"] == {"name": "workspace", **more["workspace"]}
     written = tmp_path / "rendered.yaml"
-    written.write_text(json.loads(done.stdout)["airlock/templates/agent.yaml"])
+    written.write_text(read_chart(done))
     validate = ("-m", "kubernetes_validate", "--strict", "--quiet", str(written))
     run((sys.executable, *validate)).succeeded()
 
@@ -101,7 +91,7 @@ def test_another_profile_makes_another_pod(chart: Path) -> None:
     yaml = importlib.import_module("yaml")
     profiles = ("", "# more\n")
     made = [
-        read(yaml, render(chart, VALUES | {"profile": VALUES["profile"] + more}))
+        read(yaml, render_chart(chart, VALUES | {"profile": VALUES["profile"] + more}))
         for more in profiles
     ]
     before, after = (each["Deployment"]["spec"]["template"]["metadata"] for each in made)
@@ -123,16 +113,11 @@ def test_another_profile_makes_another_pod(chart: Path) -> None:
 )
 def test_what_would_not_hold_is_refused(values: dict[str, Any], says: str, chart: Path) -> None:
     """Nothing starts without a profile, and no value gives the agent the secret or the daemon."""
-    done = render(chart, VALUES | values)
+    done = render_chart(chart, VALUES | values)
     assert done.exit_code != 0
     assert says in done.stderr
 
 
-def render(chart: Path, values: dict[str, Any]) -> Completed:
-    return run((sys.executable, "-c", _RENDER, str(chart), json.dumps(values)))
-
-
 def read(yaml: Any, done: Completed) -> dict[str, Any]:
     """Return the rendered objects by their kind."""
-    text = json.loads(done.succeeded().stdout)["airlock/templates/agent.yaml"]
-    return {each["kind"]: each for each in yaml.safe_load_all(text) if each}
+    return {each["kind"]: each for each in yaml.safe_load_all(read_chart(done)) if each}

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import pytest
 from e2e.world.command import Completed, run
 from e2e.world.engine import docker
+from e2e.world.manifests import build_overlay
 from e2e.world.need import need
 from e2e.world.product import ALIVE, HARDENED, RECIPES, Product
-from tasks.blocks import list_blocks
+from e2e.world.wheels import CHECKOUT
+from tasks.release.tag import list_packages
 
 MANIFEST = RECIPES / "kubernetes" / "deployment.yaml"
 
@@ -45,26 +46,17 @@ def test_the_manifest_fits_the_schema() -> None:
 
 def test_an_overlay_changes_images_and_grants(tmp_path: Path) -> None:
     """As the guide has it, built by kustomize from the base; all else stays as it was."""
-    need(None if shutil.which("kubectl") else "there is no kubectl")
     yaml = importlib.import_module("yaml")
-    shutil.copytree(MANIFEST.parent, tmp_path / "base")
-    overlay = tmp_path / "overlay"
-    overlay.mkdir()
-    page = list_blocks("docs/where/kubernetes.md")
-    (text,) = (block.text for block in page if block.text.startswith("resources:"))
-    remote = "https://github.com/OWNER/REPO//docker/kubernetes?ref=TAG"
-    assert remote in text
-    (overlay / "kustomization.yaml").write_text(text.replace(remote, "../base"))
-    (overlay / "airlock.toml").write_text('commands = ["kubectl"]\n')
     built = tmp_path / "built.yaml"
-    built.write_text(run(("kubectl", "kustomize", str(overlay))).succeeded().stdout)
+    profile = 'commands = ["kubectl"]\n'
+    built.write_text(build_overlay(tmp_path, CHECKOUT, profile=profile, images={}))
     _validate(built).succeeded()
-    tag = yaml.safe_load(text)["images"][0]["newTag"]
+    tag = list_packages()[0].version
     before = list(yaml.safe_load_all(MANIFEST.read_text()))
     after = {each["kind"]: each for each in yaml.safe_load_all(built.read_text())}
     for each in before:
         if each["kind"] == "ConfigMap":
-            each["data"]["airlock.toml"] = 'commands = ["kubectl"]\n'
+            each["data"]["airlock.toml"] = profile
         else:
             pod = each["spec"]["template"]["spec"]
             pod["initContainers"][0]["image"] = f"ghcr.io/OWNER/airlock-daemon:{tag}"

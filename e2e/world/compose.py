@@ -64,13 +64,14 @@ class Composition:
 
     def __enter__(self) -> Self:
         """Remove what a killed run left behind, and build."""
-        self._remove()
+        self.remove()
         self.build()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove containers, networks and volumes."""
-        self._remove()
+        """Remove what was started."""
+        self.remove()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Remove containers, networks and volumes."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout=5").succeeded()

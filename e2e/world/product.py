@@ -59,7 +59,7 @@ def build(recipe: str, context: Path, *options: str, name: str = "", network: st
     """
     tag = f"airlock-e2e/product-{name or Path(recipe).suffix.removeprefix('.')}"
     words = (f"--file={RECIPES / recipe}", f"--network={network}", f"--tag={tag}", *options)
-    docker("build", "--quiet", *words, str(context)).succeeded()
+    docker("build", "--quiet", *words, str(context), longest_s=600).succeeded()
     return tag
 
 

@@ -1,6 +1,11 @@
 """Figures of the unit tests: how what is measured is counted."""
 
-from tasks.figures import _MUTATED, count_coverage, count_mutants
+from pathlib import Path
+
+import pytest
+from tasks import figures
+from tasks.errors import TaskError
+from tasks.figures import _MUTATED, count_coverage, count_mutants, read_times
 from tasks.places import ROOT
 
 PACKAGE = ROOT / "packages" / "airlock-modules"
@@ -54,3 +59,35 @@ def test_mutants_are_counted_by_module() -> None:
         "a.c": {"no tests": 1},
         "all": {"killed": 1, "survived": 1, "no tests": 1},
     }
+
+
+def test_times_are_read_by_channel(tmp_path: Path) -> None:
+    """Of what was installed, whether or not the upgrade ended; other tests have none."""
+    report = tmp_path / "report.xml"
+    properties = '<properties><property name="installed" value="3.1"/></properties>'
+    report.write_text(
+        f'<testsuite><testcase name="test_x[deb]">{properties}</testcase>'
+        '<testcase name="test_y"/></testsuite>'
+    )
+    assert read_times(report) == {"deb": {"installed": "3.1"}}
+
+
+def test_everything_is_measured_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One kind after the other; what cannot be measured does not keep the next from it."""
+
+    def prepare(_: str) -> None:
+        raise TaskError("no environment")
+
+    monkeypatch.setattr(figures, "prepare_environment", prepare)
+    monkeypatch.setattr(figures, "_measure_channels", lambda _: 0)
+    assert figures.run_figures([]) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert said == [
+        "==> coverage",
+        "coverage: no environment",
+        "==> mutation",
+        "mutation: no environment",
+        "==> channels",
+    ]
