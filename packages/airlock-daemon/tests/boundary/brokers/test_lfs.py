@@ -341,6 +341,19 @@ def test_an_upload_that_the_server_refuses_ends_with_its_status(
     assert b"another content" not in said
 
 
+def test_content_that_the_server_leaves_unread_becomes_no_request(
+    site: Site, lfs: LfsService
+) -> None:
+    """It would take it for the next one, with the account of the one behind."""
+    lfs.header = {"X-Token": "none"}
+    with site.running(), asking(site, "upload", "remote", site.url) as agent:
+        agent.upload(b"PUT /objects/all HTTP/1.1\r\nContent-Length: 0\r\nX-Any: ")
+        agent.upload(b"next")
+    requests = [request for request, _ in lfs.heads]
+    assert "PUT /objects/all" not in requests
+    assert sum(each.endswith("/objects/batch") for each in requests) >= 2
+
+
 def test_another_server_gets_nothing_of_this_one(site: Site, lfs: LfsService) -> None:
     """A server sends on to another, or names it: neither account nor token goes there."""
     lfs.add(CONTENT)

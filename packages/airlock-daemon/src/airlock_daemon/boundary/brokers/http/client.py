@@ -214,9 +214,11 @@ class HttpClient:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # A streamed body takes a turn per piece.
                 await self._turns.take()
-                head = h11.Request(
-                    method=request.method, target=request.target, headers=list(request.headers)
-                )
+                headers = list(request.headers)
+                if not isinstance(request.body, bytes):
+                    # A server that leaves an agent's bytes unread takes them for a request.
+                    headers.append(("Connection", "close"))
+                head = h11.Request(method=request.method, target=request.target, headers=headers)
                 if isinstance(request.body, bytes):
                     body = h11.Data(data=request.body)
                     await self._write(stream, head, body, h11.EndOfMessage())
