@@ -29,7 +29,7 @@ sys.exit(str(faults) if faults or report["errors"] else 0)
 # In one line: Podman cannot read again what it writes of several.
 _FS_GROUP = (
     "chgrp 1000 /sockets /workspace && chmod 2777 /sockets /workspace"
-    " && mkdir /sockets/my-agent && chown 1000:1000 /sockets/my-agent"
+    " && mkdir -p /sockets/my-agent && chown 1000:1000 /sockets/my-agent"
 )
 
 
@@ -85,6 +85,9 @@ def write_for_podman(manifest: str, files: dict[str, str]) -> str:
     root = {"runAsUser": 0, "runAsNonRoot": False}
     begin = {"name": "fs-group", "image": image, "volumeMounts": mounts, "securityContext": root}
     pod["initContainers"] = [{**begin, "command": ["sh", "-c", _FS_GROUP]}]
+    for volume in pod["volumes"]:
+        # Each container would have a tmpfs of its own.
+        volume.get("emptyDir", {}).clear()
     (secret,) = (each["secret"] for each in pod["volumes"] if "secret" in each)
     secret["defaultMode"] = 0o444
     named = {"name": secret["secretName"]}
