@@ -45,4 +45,4 @@ def test_the_formula_and_the_flake_are_of_each_release(releases: tuple[Release, 
         checkout = str(release.checkout)
         variables = os.environ | {"PYTHONPATH": checkout}
         done = run(tests, cwd=checkout, env=variables, longest_s=600).succeeded()
-        assert "5 passed" in done.stdout
+        assert "skipped" not in done.stdout
