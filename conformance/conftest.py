@@ -37,7 +37,7 @@ _CHECKS = pytest.StashKey[Checks]()
 _NOT_STARTED = pytest.StashKey[Mapping[str, str]]()
 
 # Past so many failures the causes tell more than the failures one by one.
-_MOST_SHOWN = 30
+_MAX_SHOWN = 30
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -190,7 +190,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, if one is asked for."""
     config = session.config
     outcomes, checks = config.stash[_OUTCOMES], config.stash[_CHECKS]
-    if sum(outcome.verdict == "failed" for outcome in outcomes) > _MOST_SHOWN:
+    if sum(outcome.verdict == "failed" for outcome in outcomes) > _MAX_SHOWN:
         config.option.tbstyle = "no"
     path = config.getoption("--report")
     if path is not None:

@@ -13,7 +13,7 @@ from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_modules.apis import Head
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,20})[ \t]*(;[^\r\n]*)?\r\n")
 
 
@@ -96,6 +96,6 @@ TARGET = Target(
         *(b"0x4\r\n", b";a=b\r\n", b" \r\n", b"ffffffffffffffff\r\n", b"A: b\r\n"),
         *(b"00000000000000000004\r\n", b"4;a\rb\r\n"),
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Reading the body of a request that is passed on."""

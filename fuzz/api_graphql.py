@@ -9,7 +9,7 @@ import json
 from airlock_modules.apis import BadHead, GraphQlField, Head, read_graphql
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _HEAD = Head("POST", "/graphql", "", ((b"content-type", b"application/json"),))
 
 
@@ -63,5 +63,5 @@ TARGET = Target(
         *(b"query ", b"mutation ", b"subscription ", b"fragment F on T ", b"repository"),
         *(b'"query": ', b"\\u007d"),
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

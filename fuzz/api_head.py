@@ -24,7 +24,7 @@ from airlock_modules.apis.credentials import is_sent_on
 from airlock_modules.apis.patterns import find_rule_problem, matches_rule, may_match_rule
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _HOST = "a.example.com"
 _PLACEHOLDER, _SECRET = "x_placeholder0000000", "REAL0000SECRET"
 _CREDENTIAL = Credential(
@@ -124,5 +124,5 @@ TARGET = Target(
             _PLACEHOLDER.encode(),
         ),
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

@@ -27,8 +27,8 @@ from airlock_modules.apis import Api
 from airlock_modules.operation import Operation
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 2048
-_LONGEST_TEXT = 1024
+_MAX_LENGTH = 2048
+_MAX_TEXT = 1024
 _DECODER: msgspec.json.Decoder[ToDaemon] = msgspec.json.Decoder(ToDaemon)
 _ENCODER = msgspec.json.Encoder()
 _API = Api(name="gh", module="gh", hosts=("api.github.com",))
@@ -62,7 +62,7 @@ def _check(data: bytes) -> None:
     line = Operation(words).line
     require_one_line(line)
     record = Record(event="broker", reason=None if reason is None else shorten(reason))
-    if len(_ENCODER.encode(record)) > _LONGEST_TEXT + len(_ENCODER.encode(Record(event="broker"))):
+    if len(_ENCODER.encode(record)) > _MAX_TEXT + len(_ENCODER.encode(Record(event="broker"))):
         raise BrokenPromiseError(f"a record of {message!a} is too long")
 
 
@@ -119,6 +119,6 @@ TARGET = Target(
         *(b'"graphql":[]', b'"upgrade":"websocket"', b"\\ud800", b"\\u202e", b"\\n", b"\\u0000"),
         *(b"18446744073709551616", b"-1", b"1e999", b"true", b"{}", b"[]", b'"', b","),
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Messages of a worker, as the daemon takes them."""

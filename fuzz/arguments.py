@@ -19,7 +19,7 @@ from airlock_modules import (
 from fuzz.respelling import respell
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
-_LONGEST = 1024
+_MAX_LENGTH = 1024
 # That of git's broker has no rules for arguments.
 _NAMES = tuple(
     name for name in builtin_names() if isinstance(load_builtin(name).rules, GrammarRules)
@@ -82,5 +82,5 @@ def _make_words() -> tuple[bytes, ...]:
     )
 
 
-TARGET = Target(check=_check, seeds=_make_seeds(), words=_make_words(), longest=_LONGEST)
+TARGET = Target(check=_check, seeds=_make_seeds(), words=_make_words(), longest=_MAX_LENGTH)
 """Reading and judging what a client asks for."""

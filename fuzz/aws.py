@@ -16,7 +16,7 @@ from airlock_modules.apis.aws.signature import (
 )
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _NOW = 1_790_000_000.0
 _KEYS = Keys("AKIAABCDEFGHIJKLMNOP", "secret", "token")
 
@@ -77,5 +77,5 @@ _WORDS = (
     *(b"\r\n", b".dualstack", b"-fips", b"us-east-1", b"?list-type=2", b"/", b";", b"+"),
 )
 
-TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_LONGEST)
+TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_MAX_LENGTH)
 """Reading what a tool asks of AWS, and asking for it with other keys."""

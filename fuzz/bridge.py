@@ -21,7 +21,7 @@ from airlock_wire import (
 from fuzz.pieces import cut, measure
 from fuzz.target import BrokenPromiseError, Target
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _FIRST_CREDITS = (8 * 1024, 256 * 1024)
 """That of a container's end, and of a daemon."""
 _ROOM = 64 * 1024
@@ -62,7 +62,7 @@ def _read(end: BridgeEnd, pieces: Iterable[bytes]) -> list[object]:
             if end.streams:
                 raise BrokenPromiseError("streams are open on a broken bridge") from fault
             break
-    if measure(end) > _ROOM + 2 * _LONGEST:
+    if measure(end) > _ROOM + 2 * _MAX_LENGTH:
         raise BrokenPromiseError(f"an end keeps {measure(end)} bytes")
     return events
 
@@ -138,6 +138,6 @@ TARGET = Target(
         _PING,
         b"\0\0\0\0",
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Frames of a bridge."""

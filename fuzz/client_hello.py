@@ -9,7 +9,7 @@ import ssl
 from airlock_daemon.boundary.brokers.https.splicing import BadHello, read_server_name
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 
 
 class _Reader:
@@ -75,5 +75,5 @@ TARGET = Target(
         *(b"\0\0\0\x12\0\x10\0\0\x0da.example.com", b"\0\0\0\x12\0\x10\0\0\x0db.example.com"),
         *(b"a.example.com", b"b.example.com", b"\xfe\x0d\0\0", b"\0", b"\xff"),
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

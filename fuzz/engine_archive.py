@@ -13,7 +13,7 @@ from airlock_modules.engine import Refused
 from airlock_modules.engine.archive import ArchiveRewriter
 from fuzz.target import BrokenPromiseError, Target
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _NAME = "chosen:1"
 
 
@@ -80,5 +80,5 @@ TARGET = Target(
         b'"annotations":{}',
         b"\0" * 512,
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

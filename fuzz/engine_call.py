@@ -32,7 +32,7 @@ from airlock_modules.engine import (
 )
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _ID = "0123456789abcdef" * 4
 _ROOT = Root(inner="/work", outer="/host/work", user="1000:1000", covered=("/work/.git/hooks",))
 _GRANT = DockerGrant(roots=(_ROOT,), socket="/host/docker.sock")
@@ -169,5 +169,5 @@ TARGET = Target(
         b"swarm",
         b"\\u0000",
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

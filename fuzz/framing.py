@@ -9,7 +9,7 @@ from airlock_wire.framing import LineReader, LineTooLong
 from fuzz.pieces import cut
 from fuzz.target import BrokenPromiseError, Target
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 
 
 def _check(data: bytes) -> None:
@@ -60,6 +60,6 @@ TARGET = Target(
     check=_check,
     seeds=(b"\x10\x01one\ntwo\n\nthree", b"\x02\x02abc\nde\n", b"\x00\x03\n\n\n"),
     words=(b"\n", b"\n\n", b"x" * 63, b"\r\n", b"\0"),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Cutting a stream into lines."""

@@ -10,7 +10,7 @@ from airlock_modules.remotes.git_protocol import FetchRequestReader, HelperReade
 from fuzz.pieces import cut
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _NEVER = frozenset("%?#\\\n\r\0 ")
 
 
@@ -95,5 +95,5 @@ TARGET = Target(
         b"%00",
         b"@",
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

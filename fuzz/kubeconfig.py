@@ -11,7 +11,7 @@ from airlock_daemon.setup.kubeconfig import Access, Cluster
 from airlock_daemon.setup.stored import BadCredential
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _NOW = 1_790_000_000.0
 _SERVER = re.compile(r"https://[a-z0-9._-]+:[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*")
 _BLOCKS = re.compile(r"(?:-----(?:BEGIN|END) [A-Z ]+-----|[A-Za-z0-9+/=\s]+)*")
@@ -76,5 +76,5 @@ _WORDS = (
     *(b"PRIVATE KEY-----", b"CERTIFICATE-----", b"v1beta1", b"null", b"0001-01-01T00:00:00"),
 )
 
-TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_LONGEST)
+TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_MAX_LENGTH)
 """Reading a kubeconfig and what opens its cluster."""

@@ -10,7 +10,7 @@ import re
 from airlock_modules import Query, RemoteError, Session, read_session_words
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
-_LONGEST = 1024
+_MAX_LENGTH = 1024
 _LOGIN = re.compile(
     r"([A-Za-z0-9_][\w.-]*@)?([A-Za-z0-9_][\w.-]*|\[[0-9a-f:.]+\])(:[0-9]+)?", re.ASCII
 )
@@ -68,5 +68,5 @@ def _make_seeds() -> tuple[bytes, ...]:
 
 _WORDS = (b"-o", b"-p", b"-l", b"\0", b"--", b"=", b"@", b"[::1]", b"ssh://", b"Ciphers", b"-tt")
 
-TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_LONGEST)
+TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_MAX_LENGTH)
 """Reading what a client wants of ssh."""

@@ -26,7 +26,7 @@ from airlock_modules.rules.glob import parse_glob
 from airlock_modules.rules.rule import parse_plain_rule
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
-_LONGEST = 8192
+_MAX_LENGTH = 8192
 
 
 def _check_module(text: str, args: Sequence[str]) -> None:
@@ -113,5 +113,5 @@ _WORDS = (
     *(b" & ", b"{!*,", b"[!a-z]", b"=*", b'"""', b"\\ud800", b"\\u0000", b"\xed\xa0\x80", b"\xff"),
 )
 
-TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_LONGEST)
+TARGET = Target(check=_check, seeds=_make_seeds(), words=_WORDS, longest=_MAX_LENGTH)
 """Reading what a person wrote."""

@@ -11,7 +11,7 @@ from airlock_modules.remotes.push import PushList, PushReader, compose_report, j
 from fuzz.pieces import cut
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _GRANT = GitGrant(refs=())
 _ID, _OTHER = b"1" * 40, b"0" * 40
 
@@ -47,7 +47,7 @@ def _read(stream: bytes, pieces: list[bytes]) -> PushList | str | None:
                 return push
     except RemoteError as error:
         return error.problem
-    if reader.held != stream:
+    if reader.received != stream:
         raise BrokenPromiseError("what was fed is not held")
     return None
 
@@ -76,5 +76,5 @@ TARGET = Target(
         b"push-cert",
         b"agent=x",
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

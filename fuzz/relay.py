@@ -14,7 +14,7 @@ from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.serving.request.relay import UnexpectedDescriptors, make_relay, receive_bytes
 from fuzz.target import BrokenPromiseError, Target
 
-_LONGEST = 512
+_MAX_LENGTH = 512
 _CROWD = 253
 """As many as the kernel lets ride on a message (SCM_MAX_FD)."""
 
@@ -109,6 +109,6 @@ TARGET = Target(
         *(bytes((1, n, 1)) for n in range(24)),
     ),
     words=(b"\0\0", b"\1\0\1", b"\1\2\0", b"\xff\5\1"),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Messages of a relay."""

@@ -12,7 +12,7 @@ _WATCHED = ["airlock_modules", "airlock_wire", "airlock_daemon.boundary.connecti
 _SLOWEST_S = 10
 """An input that takes longer counts as a fault: work is meant to grow linearly."""
 
-_MOST_MEMORY_MB = 1024
+_MAX_MEMORY_MB = 1024
 
 
 def search(name: str, *, seconds: int, runs: int, seed: int, folder: Path) -> NoReturn:
@@ -41,7 +41,7 @@ def search(name: str, *, seconds: int, runs: int, seed: int, folder: Path) -> No
         f"-max_len={target.longest}",
         f"-dict={words}",
         f"-timeout={_SLOWEST_S}",
-        f"-rss_limit_mb={_MOST_MEMORY_MB}",
+        f"-rss_limit_mb={_MAX_MEMORY_MB}",
         f"-artifact_prefix={folder}/",
         "-print_final_stats=1",
         "-verbosity=0",

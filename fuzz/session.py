@@ -26,7 +26,7 @@ from airlock_wire import (
 from fuzz.pieces import cut, measure
 from fuzz.target import BrokenPromiseError, Target
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _LIMITS = Limits(request_bytes=1024)
 _FEATURES = ("stdin", "signals", "tty", "base64", "exit-signal", "env")
 _REQUEST = Request(
@@ -182,6 +182,6 @@ TARGET = Target(
         b"\x3f\x01" + credit + seed for seed in _SEEDS for credit in (b"\x00", b"\x04", b"\xff")
     ),
     words=_WORDS,
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Messages of a client to a command that runs."""

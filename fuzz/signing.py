@@ -9,7 +9,7 @@ from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.signing import SignGrant, judge_signing, read_unsigned
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 _GRANT = SignGrant(emails=())
 _ID = b"1" * 40
 _PERSON = b" A U Thor <a@acme.com> 1700000000 +0000\n"
@@ -75,5 +75,5 @@ TARGET = Target(
         b"<b@evil.com>",
         b"\x00",
     ),
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )

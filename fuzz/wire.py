@@ -15,7 +15,7 @@ from airlock_wire import ErrorObject, Limits, RemoteProtocolError, Request, Serv
 from fuzz.pieces import cut, measure
 from fuzz.target import BrokenPromiseError, Target
 
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 _FLOOD = b"[" * 65_536
 _FLOODS = 8
 
@@ -130,6 +130,6 @@ TARGET = Target(
     check=_check,
     seeds=tuple(b"\x08\x01" + seed for seed in _SEEDS),
     words=_WORDS,
-    longest=_LONGEST,
+    longest=_MAX_LENGTH,
 )
 """Receiving requests."""

@@ -27,7 +27,7 @@ args = []
 [sandbox]
 box = "none"
 """
-_LONGEST_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 def main() -> int:
@@ -82,7 +82,7 @@ def _remove_left() -> None:
 
 def _run_container(run: list[str], *, cwd: Path) -> tuple[int, str]:
     """Run the program from a container as soon as the bridge is there."""
-    until = time.monotonic() + _LONGEST_S
+    until = time.monotonic() + _TIMEOUT_S
     while True:
         images = _ask("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "airlock-bridge")
         status, said = 1, "there is no image of a bridge"
@@ -97,7 +97,7 @@ def _run_container(run: list[str], *, cwd: Path) -> tuple[int, str]:
 
 def _await_removal() -> bool:
     """Whether a volume of the agent is left after a while."""
-    until = time.monotonic() + _LONGEST_S
+    until = time.monotonic() + _TIMEOUT_S
     words = ("docker", "volume", "ls", "--quiet", "--filter", _LABEL)
     while is_left := _ask(*words)[1].strip() != "":
         if time.monotonic() > until:
@@ -107,7 +107,7 @@ def _await_removal() -> bool:
 
 
 def _ask(*words: str, cwd: Path = ROOT) -> tuple[int, str]:
-    return ask(words, cwd=cwd, longest_s=2 * _LONGEST_S)
+    return ask(words, cwd=cwd, longest_s=2 * _TIMEOUT_S)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ _SELF_TEST = ("-m", "airlock_daemon", "doctor", "--self-test")
 
 _TESTS = ("packages/airlock-protocol", "packages/airlock-modules")
 
-_LONGEST_S = 600.0
+_TIMEOUT_S = 600.0
 
 # The last lines of a step say what failed.
-_MOST_LINES = 60
+_MAX_LINES = 60
 
 Step = tuple[str, Sequence[str]]
 Ask = Callable[[Sequence[str]], tuple[int, str]]
@@ -77,7 +77,7 @@ def write_report(steps: Sequence[Step], ask: Ask) -> tuple[str, bool]:
         verdict: Literal["passed", "failed"] = "failed" if status else "passed"
         if status:
             failed.append(name)
-        shown = _hide_folder(said).splitlines()[-_MOST_LINES:]
+        shown = _hide_folder(said).splitlines()[-_MAX_LINES:]
         lines += ["", f"**{name}: {verdict}**", "", "```text", *shown, "```"]
     lines += ["", f"Failed: {', '.join(failed)}" if failed else "Nothing failed."]
     return "\n".join(lines), not failed
@@ -102,7 +102,7 @@ def _hide_folder(text: str) -> str:
 
 
 def ask(
-    words: Sequence[str], *, cwd: Path = ROOT, longest_s: float = _LONGEST_S
+    words: Sequence[str], *, cwd: Path = ROOT, longest_s: float = _TIMEOUT_S
 ) -> tuple[int, str]:
     """Run a program; return its exit status and what it printed."""
     if shutil.which(words[0]) is None:

@@ -32,7 +32,7 @@ _AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
 _TESTS_FAILED = 1
 """The status of a pytest run that completed with failures."""
 
-_MOST_AGAIN = 5
+_MAX_AGAIN = 5
 """If more tests fail something is broken, and repeating them would only hide it."""
 
 FINDINGS = ROOT / "e2e/canary/findings.toml"
@@ -67,7 +67,7 @@ def run_part(environment: Environment, part: Part, *, output: IO[str] | None = N
         part.is_repeated
         and status == _TESTS_FAILED
         and counts is not None
-        and len(counts.failures) <= _MOST_AGAIN
+        and len(counts.failures) <= _MAX_AGAIN
         and _list_attacks().isdisjoint(chain.from_iterable(map(_name_places, counts.failures)))
     ):
         status, again = _run(environment, part, f"{part.name}-again", _AGAIN, output)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from airlock_conformance.outcomes import Outcome
 from airlock_conformance.violation import Violation
 
-_LONGEST = 120
+_MAX_LENGTH = 120
 # The lines of `matching.differences`; what came is told where it is a number or a word.
 _DIFFERENCE = re.compile(r"(?P<place>[\w.\[\] ]+): (?P<expected>expected .*), got (?P<got>.*)")
 _MISSING = re.compile(r"(?P<place>[\w.\[\] ]+): missing, expected .*")
@@ -25,7 +25,7 @@ def cause_of(error: BaseException) -> str:
     if not isinstance(error, Violation):
         return f"a fault of the suite: {type(error).__name__}"
     cause = error.cause or _shorten(str(error).partition("\n")[0])
-    return cause if len(cause) <= _LONGEST else f"{cause[:_LONGEST]}..."
+    return cause if len(cause) <= _MAX_LENGTH else f"{cause[:_MAX_LENGTH]}..."
 
 
 def group(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:

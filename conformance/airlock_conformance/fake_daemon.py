@@ -19,7 +19,7 @@ from airlock_conformance.violation import TimedOut, Violation, require_none
 _CHUNK = 65_536
 _TICK_S = 0.01
 _USUAL_PIPE = 65_536  # pipe(7)
-_MOST_DESCRIPTORS = 253  # SCM_MAX_FD, unix(7)
+_MAX_DESCRIPTORS = 253  # SCM_MAX_FD, unix(7)
 
 
 class FakeDaemon:
@@ -168,7 +168,7 @@ class FakeDaemon:
         peer = self._peer()
         self._wait(peer, reading=True, what="nothing from the shim")
         try:
-            data, descriptors, _, _ = socket.recv_fds(peer, size, _MOST_DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(peer, size, _MAX_DESCRIPTORS)
         except ConnectionResetError:  # Linux, where the shim closed with unread bytes of ours
             return b"", []
         return data, descriptors

@@ -19,8 +19,8 @@ from airlock_conformance.outcomes import (
 )
 
 # What keeps the page one page: what is left out is counted, and is all in the JSON.
-MOST_CAUSES: Final = 25
-_MOST_REQUIREMENTS: Final = 15
+MAX_CAUSES: Final = 25
+_MAX_REQUIREMENTS: Final = 15
 _EXAMPLES: Final = 3
 
 _VERDICTS: Final[tuple[Verdict, ...]] = ("passed", "failed", "expected failure", "not run")
@@ -101,9 +101,9 @@ def _causes(run: Run) -> Iterator[str]:
     if not causes:
         return
     yield from ("", "## Why cases failed", "", "| failed | cause | such as |", "|---|---|---|")
-    for cause, failed in causes[:MOST_CAUSES]:
+    for cause, failed in causes[:MAX_CAUSES]:
         yield _row(len(failed), _cell(cause), _examples(failed))
-    rest = causes[MOST_CAUSES:]
+    rest = causes[MAX_CAUSES:]
     if rest:
         yield _row(sum(len(failed) for _, failed in rest), f"{len(rest)} other causes", "")
 
@@ -127,9 +127,9 @@ def _requirements(run: Run) -> Iterator[str]:
     )
     if failed:
         yield from ("", "| requirement | failed | what it says |", "|---|---|---|")
-    for reference in list(failed)[:_MOST_REQUIREMENTS]:
+    for reference in list(failed)[:_MAX_REQUIREMENTS]:
         yield _row(reference, failed[reference], _cell(run.summaries[reference]))
-    rest = list(failed)[_MOST_REQUIREMENTS:]
+    rest = list(failed)[_MAX_REQUIREMENTS:]
     if rest:
         yield _row(", ".join(rest), "", "")
 

@@ -4,7 +4,7 @@ import os
 import socket
 
 _CHUNK = 65_536
-_MOST_DESCRIPTORS = 253
+_MAX_DESCRIPTORS = 253
 MAX_QUEUED = 1_048_576
 
 
@@ -47,7 +47,7 @@ class Channel:
     def receive(self) -> bool:
         """Read once; return whether the client has more to say. `OSError` if it is gone."""
         size = _CHUNK if self._began else 1
-        data, descriptors, _, _ = socket.recv_fds(self.connection, size, _MOST_DESCRIPTORS)
+        data, descriptors, _, _ = socket.recv_fds(self.connection, size, _MAX_DESCRIPTORS)
         if self._began:
             self.strays = self.strays or bool(descriptors)
             for descriptor in descriptors:

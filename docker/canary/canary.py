@@ -27,8 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _MARK = "CANARY"
-_LONGEST_S = 600
-_MOST = 65536
+_TIMEOUT_S = 600
+_MAX = 65536
 _SKIPPED = {"//proc", "//sys", "//usr", "/proc", "/sys", "/usr"}
 _KEY = ".ssh/id_ed25519"
 _FILES = {
@@ -159,11 +159,11 @@ def try_sandbox(command: Sequence[str], home: Path) -> int:
             input=Path(__file__).read_bytes(),
             stdout=subprocess.PIPE,
             env=environment,
-            timeout=_LONGEST_S,
+            timeout=_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Unusable(f"the command did not end within {_LONGEST_S} seconds") from None
+        raise Unusable(f"the command did not end within {_TIMEOUT_S} seconds") from None
     except OSError as error:
         raise Unusable(f"{command[0]} cannot be run: {error.strerror}") from None
     finally:
@@ -236,7 +236,7 @@ def attack() -> int:
 
 def tell(probe: str, what: str, data: bytes) -> None:
     """Print what was found as a line."""
-    coded = base64.b64encode(data[:_MOST]).decode()
+    coded = base64.b64encode(data[:_MAX]).decode()
     print(json.dumps({"probe": probe, "what": what, "data": coded}), flush=True)
 
 
@@ -335,7 +335,7 @@ def ask(family: int, address: object, probe: str) -> None:
         made.settimeout(2)
         made.connect(address)  # type: ignore[arg-type]  # of its family
         made.sendall(b"GET /containers/json HTTP/1.0\r\n\r\n")
-        while len(data) < _MOST and (more := made.recv(4096)):
+        while len(data) < _MAX and (more := made.recv(4096)):
             data += more
     if data:
         tell(probe, str(address).replace("\0", "@"), data)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 _GO = b"HTTP/1.1 200 Go\r\n\r\n"
 _TURNS: Mapping[bytes, bytes] = {b"\x1b": b"escape", b"\xe2\x80\xae": b"bidi", b"\x9b": b"c1"}
-_MOST = 1 << 16
+_MAX = 1 << 16
 
 
 class Lie(NamedTuple):
@@ -101,8 +101,8 @@ class _Handler(StreamRequestHandler):
 
     def _handle(self) -> None:
         head = b""
-        while not head.endswith(b"\r\n\r\n") and len(head) < _MOST:
-            line = self.rfile.readline(_MOST)
+        while not head.endswith(b"\r\n\r\n") and len(head) < _MAX:
+            line = self.rfile.readline(_MAX)
             if not line:
                 break
             head += line
@@ -129,6 +129,6 @@ class _Handler(StreamRequestHandler):
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
-        while data := source.recv(_MOST):
+        while data := source.recv(_MAX):
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)

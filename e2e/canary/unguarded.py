@@ -130,7 +130,7 @@ def proxies() -> None:
     """Whoever is reached through a proxy is reached."""
 
     def confine(asked: RemoteRequest, place: Any, remote: UrlRemote) -> None:
-        if not isinstance(remote.origin.way, Proxy):
+        if not isinstance(remote.origin.route, Proxy):
             confine_all(asked, place, remote)
 
     async def look(self: Any, pinned: tuple[str, ...]) -> SshSettings:
@@ -159,7 +159,7 @@ def lists() -> None:
         try:
             return take(self)
         except RemoteError:
-            self.size = len(self.held)
+            self.size = len(self.received)
             return b""
 
     read = _put(PushReader, "_take", read_or_not)
@@ -199,7 +199,7 @@ def texts() -> None:
     async def read(_: Any, answer: Any) -> tuple[str, ...]:
         return ((await answer.read()).decode(),)
 
-    _put(server_words.ServerWords, "read_said", read)
+    _put(server_words.ServerWords, "read_message", read)
 
 
 def accounts() -> None:
@@ -279,7 +279,7 @@ def signing() -> None:
         return Unsigned(kind="commit", id="0" * 40, title="x", people=people, digest="")
 
     _put(sign_conversation, "read_unsigned", read)
-    _put(sign_conversation, "MOST_BYTES", 1 << 30)
+    _put(sign_conversation, "MAX_BYTES", 1 << 30)
 
 
 def signers() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from e2e.hostile.crowd import CUT, Crowd, choices
 from e2e.hostile.daemon import Target, new_world
 from e2e.hostile.log import LogReader
-from e2e.hostile.stops import AT_ONCE, CROWD, LONGEST, say_told
+from e2e.hostile.stops import AT_ONCE, CROWD, MAX_LENGTH, say_told
 from e2e.hostile.world import HOSTILE, World
 from e2e.world.client import Client
 from e2e.world.errors import BrokenError
@@ -34,7 +34,7 @@ def restart_under_load(
         crowd = Crowd(lambda: Client(world.socket(HOSTILE)), CROWD, seed=times, comes_back=True)
         try:
             for number in range(1, times + 1):
-                crowd.await_answers(chance.randrange(1, LONGEST))
+                crowd.await_answers(chance.randrange(1, MAX_LENGTH))
                 if number % _KILLED == 0:
                     kills += 1
                     with crowd.being_cut():

@@ -19,7 +19,7 @@ AT_ONCE = f"{ENDLESS_LOG}[daemon]\nshutdown_grace_s = 0\n"
 """Settings by which a daemon that stops ends what runs."""
 
 # Answers that come before the stop, at most, so that it meets every moment of the clients' lives.
-LONGEST = 150
+MAX_LENGTH = 150
 
 
 def stop_under_load(
@@ -35,7 +35,7 @@ def stop_under_load(
     for number in range(times):
         with run_daemon(executable, settings=AT_ONCE) as daemon:
             crowd = Crowd(daemon.connect, CROWD, seed=chance.random())
-            crowd.await_answers(chance.randrange(LONGEST))
+            crowd.await_answers(chance.randrange(MAX_LENGTH))
             status = daemon.stop()
             told += crowd.finish()
             if status != 0:

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LONGEST_S = 120.0
+TIMEOUT_S = 120.0
 """Maximum seconds for a single program of these tests."""
 
 
@@ -54,7 +54,7 @@ def run(
     env: Mapping[str, str] | None = None,
     uid: int | None = None,
     gid: int | None = None,
-    longest_s: float = LONGEST_S,
+    longest_s: float = TIMEOUT_S,
 ) -> Completed:
     """Run `argv` and wait for it.
 

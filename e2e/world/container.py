@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .command import LONGEST_S, Completed
+from .command import TIMEOUT_S, Completed
 from .engine import LABEL, docker, remove
 from .errors import PATIENCE_S, NothingHappened
 from .lines import make_request
@@ -39,7 +39,7 @@ class Container:
         user: str = "",
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-        longest_s: float = LONGEST_S,
+        longest_s: float = TIMEOUT_S,
     ) -> Completed:
         """Run a command in the container to its end."""
         words = self._exec(argv, cwd=cwd, user=user, env=env or {})

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import LONGEST_S, Completed, run
+from .command import TIMEOUT_S, Completed, run
 
 _GOING = "is already in progress"
 LABEL = "airlock.e2e"
@@ -78,7 +78,7 @@ def why_not() -> str | None:
     return found if isinstance(found, str) else None
 
 
-def docker(*arguments: str, stdin: bytes = b"", longest_s: float = LONGEST_S) -> Completed:
+def docker(*arguments: str, stdin: bytes = b"", longest_s: float = TIMEOUT_S) -> Completed:
     """Run the docker CLI with `arguments`."""
     return run(("docker", *arguments), stdin=stdin, longest_s=longest_s)
 

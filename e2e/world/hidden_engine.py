@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .account import Account
-from .command import LONGEST_S, Completed, run
+from .command import TIMEOUT_S, Completed, run
 from .errors import PATIENCE_S, BrokenError
 
 _BEGIN = """
@@ -47,7 +47,7 @@ class HiddenEngine:
         """Its endpoint, which is in no variable of the account."""
         return f"unix://{self.folder}/engine.sock"
 
-    def docker(self, *arguments: str, longest_s: float = LONGEST_S) -> Completed:
+    def docker(self, *arguments: str, longest_s: float = TIMEOUT_S) -> Completed:
         """Run its command."""
         return run((str(self.programs / "docker"), *arguments), longest_s=longest_s)
 
@@ -88,7 +88,7 @@ class HiddenEngine:
         """Stop it, and with it its containers."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(LONGEST_S)
+            self._process.wait(TIMEOUT_S)
 
 
 @contextmanager

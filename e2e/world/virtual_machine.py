@@ -13,7 +13,7 @@ from .command import run
 from .engine import docker
 
 END = "== the end"
-LONGEST_S = 800.0
+TIMEOUT_S = 800.0
 
 _KERNEL = (
     "console=ttyS0 quiet panic=-1 security=apparmor systemd.show_status=0 systemd.getty_auto=0"
@@ -124,7 +124,7 @@ class VirtualMachine:
                 *("-kernel", str(self.kernel), "-initrd", str(both)),
                 *("-append", _KERNEL),
             ),
-            longest_s=LONGEST_S,
+            longest_s=TIMEOUT_S,
         ).succeeded()
         both.unlink()
         return dict(_divide(said.stdout))

@@ -34,7 +34,7 @@ brokers = ["git"]
 """
 _AT = "/remotes"
 # All cases of a side together, on a machine that has much else to do.
-_LONGEST_S = 600.0
+_TIMEOUT_S = 600.0
 # The workspace of boxes, which the daemon's own files may not lie in.
 _BOXES = "/boxes"
 _GRANTS = {
@@ -165,7 +165,7 @@ class Field:
         )
         variables = {"PATH": path} if path else {}
         client.run(
-            program, "-s", cwd="/", env=variables, stdin=script.encode(), longest_s=_LONGEST_S
+            program, "-s", cwd="/", env=variables, stdin=script.encode(), longest_s=_TIMEOUT_S
         ).succeeded()
         return self._read(folder, cases, at=f"{_AT}/{side}")
 
@@ -187,7 +187,7 @@ class Field:
                 cwd=_BOXES,
                 env=socket,
                 stdin=script.encode(),
-                longest_s=_LONGEST_S,
+                longest_s=_TIMEOUT_S,
             ).succeeded()
         return self._read(folder, cases, at=f"{_BOXES}/{side}")
 
@@ -213,5 +213,5 @@ class Field:
             uid=account.uid,
             gid=account.gid,
             stdin=stdin,
-            longest_s=_LONGEST_S,
+            longest_s=_TIMEOUT_S,
         )

@@ -48,4 +48,4 @@ def head(path: Path) -> Head:
 def recent(path: Path, *, most: int = 1000, **wanted: str) -> list[Item]:
     """The newest lines of a log."""
     with open_log(str(path)) as files:
-        return find_recent(files, Wanted(**wanted), most=most)
+        return find_recent(files, Wanted(**wanted), limit=most)

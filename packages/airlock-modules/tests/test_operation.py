@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.operation import LINE, WORD, Operation, parse_operation
+from airlock_modules.operation import LINE, MAX_WORD, Operation, parse_operation
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_words_can_be_told_apart(words: tuple[str, ...]) -> None:
 def test_long_words_and_many_of_them_are_cut() -> None:
     """The line says how much was cut."""
     line = Operation(("run", "x" * 1000, *["word"] * 1000)).line
-    assert f'"{"x" * WORD}"... (1000 characters)' in line
+    assert f'"{"x" * MAX_WORD}"... (1000 characters)' in line
     assert line.endswith(" more)")
 
 
@@ -87,4 +87,4 @@ def test_what_is_no_line_is_refused(line: str) -> None:
 def test_a_truncated_word_does_not_parse_back() -> None:
     """It would be taken for a shorter one."""
     with pytest.raises(ValueError, match="it has"):
-        parse_operation(Operation(("run", "x" * (WORD + 1))).line)
+        parse_operation(Operation(("run", "x" * (MAX_WORD + 1))).line)

@@ -7,8 +7,8 @@ import pytest
 from airlock_wire import NEED_DATA, LocalProtocolError, RemoteProtocolError
 from airlock_wire.bridge import (
     FIRST_CREDIT,
-    MOST_PIECE,
-    MOST_STREAMS,
+    MAX_PIECE,
+    MAX_STREAMS,
     WINDOW,
     BridgeEnd,
     BridgeEvent,
@@ -180,8 +180,8 @@ def test_what_is_out_of_place_breaks_the_bridge(data: bytes) -> None:
     "data",
     [
         frame(1, DATA),
-        struct.pack("<IHH", 1, DATA, MOST_PIECE + 1),
-        frame(1, DATA, bytes(MOST_PIECE)) * 9,
+        struct.pack("<IHH", 1, DATA, MAX_PIECE + 1),
+        frame(1, DATA, bytes(MAX_PIECE)) * 9,
         frame(1, END) + frame(1, END),
         frame(1, END) + frame(1, DATA, b"x"),
         frame(1, END, b"x"),
@@ -204,7 +204,7 @@ def test_so_many_streams_and_no_more() -> None:
     """The daemon keeps no more state than for that many; its own files take none of them."""
     container, daemon = connect()
     daemon.send_open("ca.pem")
-    for _ in range(MOST_STREAMS):
+    for _ in range(MAX_STREAMS):
         tell(daemon, container.send_open("airlock.sock")[1])
     with pytest.raises(RemoteProtocolError):
         tell(daemon, container.send_open("airlock.sock")[1])

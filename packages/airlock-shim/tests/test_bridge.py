@@ -31,7 +31,7 @@ from fake_bridges import (
     Frame,
 )
 
-MOST_STREAMS = 1024
+MAX_STREAMS = 1024
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ def many_files() -> Iterator[None]:
 
 def test_more_than_fit_wait_until_others_have_ended(many_files: None, bridge: FakeBridge) -> None:
     """No client is refused by the bridge."""
-    clients = [bridge.connect() for _ in range(MOST_STREAMS + 1)]
-    numbers = [bridge.read().stream for _ in range(MOST_STREAMS)]
+    clients = [bridge.connect() for _ in range(MAX_STREAMS + 1)]
+    numbers = [bridge.read().stream for _ in range(MAX_STREAMS)]
     assert bridge.sync() == []
     bridge.send(Frame(numbers[0], CLOSE))
     assert bridge.read() == Frame(numbers[0], CLOSE)

@@ -17,14 +17,14 @@ def test_a_file_is_read_whole() -> None:
     """Also where the kernel gives it in pieces."""
     text = Path("/proc/self/mountinfo").read_text()
     assert read_process_file(os.getpid(), "mountinfo") == text
-    assert read_process_file(os.getpid(), "mountinfo", most=len(text.encode())) == text
+    assert read_process_file(os.getpid(), "mountinfo", limit=len(text.encode())) == text
     assert read_process_entry(os.getpid(), "cgroup") == Path("/proc/self/cgroup").read_text()
 
 
 def test_a_file_that_is_too_long_is_an_error() -> None:
     """Nobody has the daemon read for ever."""
     with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
-        read_process_file(os.getpid(), "mountinfo", most=10)
+        read_process_file(os.getpid(), "mountinfo", limit=10)
 
 
 def test_a_process_that_is_gone_is_an_error() -> None:

@@ -59,7 +59,7 @@ async def test_a_directory_whose_removal_has_no_thread_ends_no_request() -> None
     made = make_empty(None)
     Path(made.path, "left").touch()
     with no_thread_starts():
-        await made.leave(trio.CapacityLimiter(1))
+        await made.release(trio.CapacityLimiter(1))
     assert os.path.exists(made.path)
     os.unlink(os.path.join(made.path, "left"))
     os.rmdir(made.path)

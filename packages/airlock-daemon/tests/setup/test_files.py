@@ -12,7 +12,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.changing import alone
 from airlock_daemon.admin.toml_edit import edit
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory, read_whole
+from airlock_daemon.setup.files import make_directory, read_exact
 
 
 def mode(path: Path) -> int:
@@ -22,7 +22,7 @@ def mode(path: Path) -> int:
 def apply(path: Path, after: str | None) -> ExitStack:
     """Change a file; returns what takes it back."""
     undo = ExitStack()
-    Change(path=str(path), before=read_whole(str(path)), after=after).apply(undo)
+    Change(path=str(path), before=read_exact(str(path)), after=after).apply(undo)
     return undo
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_written_is_an_error_and_stays(tmp_path: Path) -> 
         Change(path=str(tmp_path / "none" / "file"), before=None, after="x").apply(ExitStack())
     assert os.listdir(tmp_path) == ["directory"]
     with pytest.raises(AirlockError, match="cannot be read"):
-        read_whole(str(tmp_path / "directory"))
+        read_exact(str(tmp_path / "directory"))
 
 
 def test_what_root_makes_belongs_to_the_owner_of_the_place(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
         (b"a\rb", "has control characters in it"),
         (b"a\x00b", "has control characters in it"),
         (b"\xff", "is not UTF-8 text"),
-        (b"x" * (Secrets.LONGEST + 1), f"has more than {Secrets.LONGEST} bytes"),
+        (b"x" * (Secrets.MAX_LENGTH + 1), f"has more than {Secrets.MAX_LENGTH} bytes"),
     ],
 )
 def test_a_credential_is_one_line_of_text(data: bytes, problem: str) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from airlock_wire.text import quote
 
-WORD = 100
+MAX_WORD = 100
 """Maximum characters shown per word."""
 LINE = 400
 """Maximum characters per line."""
@@ -85,8 +85,8 @@ def _unescape(found: "re.Match[str]") -> str:
 
 
 def spell_word(word: str) -> str:
-    """Return a word for display: quoted unless plain, truncated to `WORD` characters."""
-    return word if len(word) <= WORD and _PLAIN.fullmatch(word) else quote(word, limit=WORD)
+    """Return a word for display: quoted unless plain, truncated to `MAX_WORD` characters."""
+    return word if len(word) <= MAX_WORD and _PLAIN.fullmatch(word) else quote(word, limit=MAX_WORD)
 
 
 def join_words(spelled: Sequence[str]) -> str:

@@ -398,8 +398,8 @@ def test_volumes_are_the_agents() -> None:
     host = _host({"Binds": ["data:/x:nocopy"], "Mounts": [{"Type": "volume", "Target": "/y"}]})
     first, second = host["Mounts"]
     assert first["Source"] == Reference("volume", "data")
-    assert first["VolumeOptions"] == {"NoCopy": True, "Labels": _OWN.mark({})}
-    assert second["VolumeOptions"]["Labels"] == _OWN.mark({})
+    assert first["VolumeOptions"] == {"NoCopy": True, "Labels": _OWN.add_labels({})}
+    assert second["VolumeOptions"]["Labels"] == _OWN.add_labels({})
 
 
 def test_the_engine_publishes_ports_only_if_that_is_granted() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.engine import LONGEST_OBJECT, Listing
+from airlock_modules.engine import MAX_OBJECT, Listing
 
 _text = st.text('ab"\\[]{},:\u2028é', max_size=8)
 _value = st.recursive(
@@ -19,9 +19,7 @@ _value = st.recursive(
 _objects = st.lists(st.dictionaries(_text, _value, max_size=4), max_size=5)
 
 
-def read(
-    data: bytes, step: int, *, longest: int = LONGEST_OBJECT
-) -> tuple[dict[str, list[Any]], int]:
+def read(data: bytes, step: int, *, longest: int = MAX_OBJECT) -> tuple[dict[str, list[Any]], int]:
     """What is found in an answer that comes in pieces, and how many are too long."""
     listing = Listing(longest)
     parts = [listing.feed(data[at : at + step]) for at in range(0, len(data), step)]

@@ -123,7 +123,7 @@ def test_volumes_are_the_engines_own() -> None:
     assert made == {
         "Name": "airlock-a-0-data",
         "Driver": "local",
-        "Labels": _OWN.mark({"airlock.label.a": "b"}),
+        "Labels": _OWN.add_labels({"airlock.label.a": "b"}),
     }
     assert _volume(b"{}")["Name"] == "airlock-a-0-made"
     assert _OWN.root_volume("/w") not in ("", _OWN.outer("root"))

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from airlock_modules.engine import (
-    LONGEST_BODY,
+    MAX_BODY,
     Reference,
     Refused,
     decode,
@@ -28,7 +28,7 @@ _SCHEMA = record(
         "Count": number(0, 10),
         "Kind": one_of(1, "x"),
         "Default": dropped(-1),
-        "List": items(text(), most=2),
+        "List": items(text(), limit=2),
         "Map": mapping(text(), flag),
     }
 )
@@ -104,7 +104,7 @@ def test_what_go_may_read_differently_is_refused(body: str) -> None:
 
 def test_bytes_that_are_no_text_or_too_many_are_refused() -> None:
     """A body that is no UTF-8, or longer than the limit, is refused."""
-    for body in (b'{"Name": "\xff"}', b'"' + b"a" * LONGEST_BODY + b'"'):
+    for body in (b'{"Name": "\xff"}', b'"' + b"a" * MAX_BODY + b'"'):
         with pytest.raises(Refused):
             decode(body)
 

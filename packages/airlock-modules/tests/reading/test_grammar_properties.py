@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from airlock_modules import Module
-from airlock_modules.reading.grammar import MOST_LETTERS
+from airlock_modules.reading.grammar import MAX_LETTERS
 from asking import ask
 from written_modules import ask_module, read_module
 
@@ -174,7 +174,7 @@ def test_a_long_cluster_is_given_up(letter: str) -> None:
     """Its letters are read up to a limit; behind `=` or a dash is a value, which may be long."""
     module = read_module('[syntax]\n[deny]\nargs = ["-a", "-y=?"]')
     cluster = "-q" + letter * 4_000
-    assert count_calls(lambda: ask_module(module, cluster)) < 6 * MOST_LETTERS
+    assert count_calls(lambda: ask_module(module, cluster)) < 6 * MAX_LETTERS
     assert ask_module(module, cluster).allowed == (letter in "-=")
 
 
@@ -182,7 +182,7 @@ def test_arguments_full_of_clusters_are_given_up() -> None:
     """The work has a bound, and the refusal says why; one flag an argument is no cluster."""
     calls = count_calls(lambda: ask("git", "log", *["-" + "q" * 390] * 9_999))
     decision = ask("git", "log", *["-" + "q" * 390] * 9_999)
-    assert calls < 4 * MOST_LETTERS
+    assert calls < 4 * MAX_LETTERS
     assert decision.rule == "too-many-flags"
     assert decision.message.endswith("more than 1,024 flags stand behind the dashes of others")
     assert ask("git", "log", *["-q"] * 5_000).allowed

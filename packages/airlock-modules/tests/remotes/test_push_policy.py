@@ -20,7 +20,7 @@ AGENT = GitGrant(
 
 def read_packets(data: bytes) -> list[bytes]:
     """Return the packets of a report, which ends with a flush."""
-    packets = PacketReader(most=len(data))
+    packets = PacketReader(limit=len(data))
     packets.feed(data)
     *found, last = iter(packets.take, None)
     assert last == b""

@@ -6,7 +6,7 @@ import pytest
 
 from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.signing import (
-    MOST_BYTES,
+    MAX_BYTES,
     EmailPattern,
     SignGrant,
     Unsigned,
@@ -128,7 +128,7 @@ def test_objects_of_sha256_repositories_are_read() -> None:
         ("blob x\n\n", "object"),
         (COMMIT.replace("\n\n", "\n", 2), "object"),
         (COMMIT + "\0", "object"),
-        ("x" * (MOST_BYTES + 1), "size"),
+        ("x" * (MAX_BYTES + 1), "size"),
         (f" {COMMIT}", "headers"),
         (f"\n{COMMIT}", "headers"),
         (COMMIT.replace("author", "Author"), "headers"),

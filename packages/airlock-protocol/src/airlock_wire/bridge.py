@@ -32,17 +32,17 @@ WINDOW: Final = 262_144
 """The credit of the daemon on a new stream, in bytes, and the most that any ever is."""
 FIRST_CREDIT: Final = 8192
 """The credit of the container's end on a new stream."""
-MOST_PIECE: Final = 32_768
+MAX_PIECE: Final = 32_768
 """The most bytes of a frame with data."""
-MOST_STREAMS: Final = 1024
+MAX_STREAMS: Final = 1024
 """The most streams that an end keeps open for the other."""
-MOST_PING: Final = 8
+MAX_PING: Final = 8
 
 _HEADER: Final = struct.Struct("<IHH")
 _COUNT: Final = struct.Struct("<I")
 _LAST_NUMBER: Final = 2**32 - 1
 _GREETING: Final = b"airlock-bridge"
-_MOST_HELLO: Final = 1024
+_MAX_HELLO: Final = 1024
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 Side = Literal["container", "daemon"]
@@ -59,15 +59,15 @@ class _Kind(IntEnum):
     PONG = 7
 
 
-_MOST_LENGTHS: Final = {
-    _Kind.HELLO: _MOST_HELLO,
+_MAX_LENGTHS: Final = {
+    _Kind.HELLO: _MAX_HELLO,
     _Kind.OPEN: 64,
-    _Kind.DATA: MOST_PIECE,
+    _Kind.DATA: MAX_PIECE,
     _Kind.END: 0,
     _Kind.CLOSE: 0,
     _Kind.CREDIT: _COUNT.size,
-    _Kind.PING: MOST_PING,
-    _Kind.PONG: MOST_PING,
+    _Kind.PING: MAX_PING,
+    _Kind.PONG: MAX_PING,
 }
 
 
@@ -211,7 +211,7 @@ class BridgeEnd:
             _require_name(name)
         words = [_GREETING, str(BRIDGE_VERSION).encode(), *(name.encode() for name in sockets)]
         text = b" ".join(words)
-        if len(text) > _MOST_HELLO:
+        if len(text) > _MAX_HELLO:
             raise LocalProtocolError(f"these are too many sockets for one greeting: {len(sockets)}")
         self._has_greeted = True
         self._asked |= frozenset(sockets)
@@ -231,8 +231,8 @@ class BridgeEnd:
         return number, _frame(number, _Kind.OPEN, name.encode())
 
     def send_data(self, stream: int, data: bytes | memoryview) -> bytes:
-        """Return the frame for the next bytes: at least one, at most MOST_PIECE and the credit."""
-        if not 0 < len(data) <= min(MOST_PIECE, self.credit(stream)):
+        """Return the frame for the next bytes: at least one, at most MAX_PIECE and the credit."""
+        if not 0 < len(data) <= min(MAX_PIECE, self.credit(stream)):
             raise LocalProtocolError(
                 f"{len(data)} bytes for stream {stream}, whose credit is {self.credit(stream)}"
             )
@@ -296,7 +296,7 @@ class BridgeEnd:
             stream, kind, length = _HEADER.unpack_from(self._buffer, self._start)
             # A greeting of another program is refused at once, and not waited for.
             known = _read_kind(kind)
-            if length > _MOST_LENGTHS[known]:
+            if length > _MAX_LENGTHS[known]:
                 raise _broken(f"a frame {known.name} of {length} bytes is too long")
             end = self._start + _HEADER.size + length
             if end <= len(self._buffer):
@@ -337,8 +337,8 @@ class BridgeEnd:
     def _open(self, stream: int, payload: bytes) -> StreamOpened:
         if stream != self._next_other or stream > _LAST_NUMBER:
             raise _broken(f"stream {stream} was opened, where {self._next_other} is next")
-        if len(self._streams) - self._own >= MOST_STREAMS:
-            raise _broken(f"more than {MOST_STREAMS} streams are open")
+        if len(self._streams) - self._own >= MAX_STREAMS:
+            raise _broken(f"more than {MAX_STREAMS} streams are open")
         name = _read_name(payload)
         if self._side == "daemon" and name not in self._asked:
             raise _broken(f"a connection to {name} came, which was not asked for")
@@ -403,8 +403,8 @@ def _require_name(name: str) -> None:
 
 
 def _require_ping(payload: bytes) -> bytes:
-    if len(payload) > MOST_PING:
-        raise LocalProtocolError(f"a ping has at most {MOST_PING} bytes, not {len(payload)}")
+    if len(payload) > MAX_PING:
+        raise LocalProtocolError(f"a ping has at most {MAX_PING} bytes, not {len(payload)}")
     return payload
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from airlock_wire.error_object import ErrorObject
-from airlock_wire.limits import MOST_NAMES, Limits
+from airlock_wire.limits import MAX_NAMES, Limits
 from airlock_wire.lines import Message, open_line, read_method, require_utf8
 from airlock_wire.members import ABSENT, NULL, Fault, read, read_boolean, read_size, wrong
 from airlock_wire.messages import Method
@@ -100,7 +100,7 @@ def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
         return Refused(ErrorObject.parse_error(f"{_SUBJECT} is nested too deep"), NO_ID)
 
 
-def _read_plain(line: bytes, most: int) -> Accepted | None:
+def _read_plain(line: bytes, limit: int) -> Accepted | None:
     """Return the request of an ordinary line of UTF-8; None to decode it by members."""
     if b"\\u0000" in line:
         # Only this escape can put a NUL into a JSON string.
@@ -115,9 +115,9 @@ def _read_plain(line: bytes, most: int) -> Accepted | None:
     terminal = None if params.tty is UNSET else params.tty
     env = {} if params.env is UNSET else params.env
     if (
-        len(params.args) > most
-        or (features is not None and len(features) > MOST_NAMES)
-        or (env and (len(env) > MOST_NAMES or "" in env or "=" in "".join(env)))
+        len(params.args) > limit
+        or (features is not None and len(features) > MAX_NAMES)
+        or (env and (len(env) > MAX_NAMES or "" in env or "=" in "".join(env)))
         or (terminal is not None and terminal.term is not None and not is_term(terminal.term))
     ):
         return None
@@ -152,7 +152,7 @@ def decode_id(raw: Raw) -> str | int | float:
     return value
 
 
-def _read_request(message: Message, request_id: str | float, most: int) -> Request:
+def _read_request(message: Message, request_id: str | float, limit: int) -> Request:
     method = read_method(message.jsonrpc, message.method, _SUBJECT)
     if method not in _METHODS:
         raise Fault(ErrorObject.unknown_method(method))
@@ -162,17 +162,17 @@ def _read_request(message: Message, request_id: str | float, most: int) -> Reque
         id=request_id,
         method=_METHODS[method],
         command=read_c_string(params.command, "params.command"),
-        args=read_list(params.args, "params.args", read_text, most),
+        args=read_list(params.args, "params.args", read_text, limit),
         cwd=None if cwd == NULL else read_text(cwd, "params.cwd"),
         container_id=None if container == NULL else read_c_string(container, "params.container_id"),
         features=None if params.features is ABSENT else _read_features(params.features),
         terminal=None if params.tty is ABSENT else _read_terminal(params.tty),
-        env={} if params.env is ABSENT else read_variables(params.env, "params.env", MOST_NAMES),
+        env={} if params.env is ABSENT else read_variables(params.env, "params.env", MAX_NAMES),
     )
 
 
 def _read_features(raw: Raw) -> tuple[str, ...]:
-    return read_list(raw, "params.features", read_c_string, MOST_NAMES)
+    return read_list(raw, "params.features", read_c_string, MAX_NAMES)
 
 
 def _read_terminal(raw: Raw) -> Terminal:

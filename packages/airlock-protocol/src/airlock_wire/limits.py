@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
-MOST_NAMES: Final = 10_000
+MAX_NAMES: Final = 10_000
 """Maximum number of features and of variables in a request; few clients have a hundred."""
 
 
@@ -13,7 +13,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     `request_bytes` counts the request line without its newline; `arguments` counts the items of
     `params.args`. The defaults are those of `[limits]` in the daemon's config.toml. The limit of
-    features and of variables is always `MOST_NAMES`.
+    features and of variables is always `MAX_NAMES`.
     """
 
     request_bytes: int = 4_194_304

@@ -55,20 +55,20 @@ def read_text(raw: Raw, path: str) -> str:
 
 
 def read_list(
-    raw: Raw, path: str, read_one: Callable[[Raw, str], str], most: int
+    raw: Raw, path: str, read_one: Callable[[Raw, str], str], limit: int
 ) -> tuple[str, ...]:
-    """Return a list of at most `most` texts, each decoded by `read_one`."""
+    """Return a list of at most `limit` texts, each decoded by `read_one`."""
     items = read(raw, path, _decode_items, "a list")
-    if len(items) > most:
-        raise _too_many(len(items), path, most)
+    if len(items) > limit:
+        raise _too_many(len(items), path, limit)
     return tuple(read_one(item, f"{path}[{index}]") for index, item in enumerate(items))
 
 
-def read_variables(raw: Raw, path: str, most: int) -> dict[str, str]:
-    """Return an object of at most `most` texts, with valid variable names."""
+def read_variables(raw: Raw, path: str, limit: int) -> dict[str, str]:
+    """Return an object of at most `limit` texts, with valid variable names."""
     members = read(raw, path, _decode_members, "an object")
-    if len(members) > most:
-        raise _too_many(len(members), path, most)
+    if len(members) > limit:
+        raise _too_many(len(members), path, limit)
     return {name: _read_variable(name, member, path) for name, member in members.items()}
 
 
@@ -89,11 +89,11 @@ def _decode_bytes(value: _Encoded, path: str) -> str:
         raise wrong(path, f"is {error}") from None
 
 
-def _too_many(count: int, path: str, most: int) -> Fault:
+def _too_many(count: int, path: str, limit: int) -> Fault:
     name = _NAMES[path]
     return Fault(
         ErrorObject.denied(
-            f"the request has {count} {name}, and {most} are allowed",
+            f"the request has {count} {name}, and {limit} are allowed",
             layer="limit",
             rule=name,
             hint=f"split the call into several with fewer {name}",

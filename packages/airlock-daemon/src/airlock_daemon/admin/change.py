@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from airlock_daemon.setup.files import read_whole, write_whole
+from airlock_daemon.setup.files import read_exact, write_text
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +37,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     def apply(self, undo: ExitStack) -> None:
         """Make the change, and push its undo to `undo`. Raises AirlockError."""
-        undo.callback(self._take_back)
-        write_whole(self.path, self.after)
+        undo.callback(self._undo)
+        write_text(self.path, self.after)
 
-    def _take_back(self) -> None:
+    def _undo(self) -> None:
         # A file that was not written, or has changed since, stays.
-        if read_whole(self.path) == self.after:
-            write_whole(self.path, self.before)
+        if read_exact(self.path) == self.after:
+            write_text(self.path, self.before)

@@ -22,7 +22,7 @@ class GitError(AirlockError):
         self.said = said
 
 
-def ask_git(directory: str, *words: str, content: bytes = b"") -> bytes:
+def run_git(directory: str, *words: str, content: bytes = b"") -> bytes:
     """Run git in a directory, and return what it prints.
 
     `content` is its standard input. Raises GitError where it ends with another status than 0, and

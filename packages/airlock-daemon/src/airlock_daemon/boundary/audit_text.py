@@ -13,10 +13,10 @@ ARGUMENTS = 1280
 BEGINNING = 128
 
 
-def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
+def shorten_all(args: Sequence[str], *, limit: int = ARGUMENTS) -> list[object]:
     """Encode arguments for a record: those beyond the limit become one object with a hash."""
     words: list[object] = []
-    left = most
+    left = limit
     for number, word in enumerate(args):
         value, size = _shorten(word, TEXT)
         left -= size + 1
@@ -29,22 +29,22 @@ def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
     return words
 
 
-def shorten(text: str, *, most: int = TEXT) -> object:
+def shorten(text: str, *, limit: int = TEXT) -> object:
     """Encode a text for a record; a longer one becomes an object of beginning, length and hash."""
-    return _shorten(text, most)[0]
+    return _shorten(text, limit)[0]
 
 
-def _shorten(text: str, most: int) -> tuple[object, int]:
+def _shorten(text: str, limit: int) -> tuple[object, int]:
     """As `shorten`, with the size in the line in bytes."""
-    # Each character takes at least one byte, so at most `most` of them are inspected.
-    if len(text) <= most:
+    # Each character takes at least one byte, so at most `limit` of them are inspected.
+    if len(text) <= limit:
         if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
             size = len(text) + 2
-            if size <= most:
+            if size <= limit:
                 return text, size
         value = encode_text(text)
         size = len(to_json(value))
-        if size <= most:
+        if size <= limit:
             return value, size
     data = _bytes(text)
     begins = text[:BEGINNING]

@@ -40,12 +40,12 @@ if sys.platform == "linux":
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         return soft
 
-    def splice(source: int, target: int, most: int) -> int:
-        """Move at most `most` bytes between pipes (splice(2)), without blocking; 0 at the end.
+    def splice(source: int, target: int, limit: int) -> int:
+        """Move at most `limit` bytes between pipes (splice(2)), without blocking; 0 at the end.
 
         Raises BlockingIOError if the source is empty or the target full, and OSError.
         """
-        return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
+        return os.splice(source, target, limit, flags=os.SPLICE_F_NONBLOCK)
 
 else:
     from airlock_daemon.platform.posix.calls import (

@@ -40,7 +40,7 @@ from airlock_wire import (
 )
 from airlock_wire import Limits as WireLimits
 
-Said = StdinData | StdinEnd | Signal | Resize
+ClientMessage = StdinData | StdinEnd | Signal | Resize
 
 # Bytes per read, and reads per turn.
 RECEIVE = 65536
@@ -56,7 +56,7 @@ SEND_BUFFER = 1 << 20
 
 
 # Seconds that a client has to read why its request was ended.
-LAST_WORD_S = 1.0
+FINAL_ERROR_S = 1.0
 
 STOPPING = ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
 
@@ -100,14 +100,14 @@ class Session:
         self.connection = connection
         self.bytes_out = 0
         self.is_answered = False
-        self._held = b""
+        self._buffered = b""
         self._is_started = False
-        self._unheard: list[Said] = []
+        self._stored: list[ClientMessage] = []
         # None until the first byte of the request, which alone may bring any.
         self._passed: ClientDescriptors | None = None
         self.bytes_in = 0
-        self._is_torn = False
-        self._is_wide = False
+        self._is_partly_sent = False
+        self._has_large_buffer = False
         self._chunk = RECEIVE
         self._wire = ServerSession(
             limits=WireLimits(request_bytes=limits.request_bytes, arguments=limits.arguments)
@@ -193,8 +193,8 @@ class Session:
             raise _broken(error) from error
         return passed
 
-    def hear(self, tell: Callable[[Said], None]) -> bool:
-        """Call `tell` with the client's messages, at most one turn's worth, without blocking.
+    def read_messages(self, handle: Callable[[ClientMessage], None]) -> bool:
+        """Call `handle` with the client's messages, at most one turn's worth, without blocking.
 
         Returns whether more may come. Raises RemoteProtocolError.
         """
@@ -209,21 +209,21 @@ class Session:
             raise _broken(error) from error
         self._wire.receive_data(data)
         count = 0
-        while isinstance(event := self._wire.next_event(), Said):
-            tell(event)
+        while isinstance(event := self._wire.next_event(), ClientMessage):
+            handle(event)
             count += 1
         self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
         return bool(data)
 
-    def keep(self, said: list[Said]) -> None:
+    def store_messages(self, messages: list[ClientMessage]) -> None:
         """Keep messages that were heard before anything could use them, for `replay`."""
-        self._unheard = said
+        self._stored = messages
 
-    def replay(self, tell: Callable[[Said], None]) -> None:
-        """Call `tell` with the kept messages, once."""
-        kept, self._unheard = self._unheard, []
+    def replay(self, handle: Callable[[ClientMessage], None]) -> None:
+        """Call `handle` with the kept messages, once."""
+        kept, self._stored = self._stored, []
         for each in kept:
-            tell(each)
+            handle(each)
 
     def buffer_start(self, features: Collection[str], *, stdin_credit: int) -> None:
         """Buffer the start message with the agreed features; it goes with the next message.
@@ -234,7 +234,7 @@ class Session:
         if self._is_started:
             return
         self._is_started = True
-        self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
+        self._buffered = self._wire.send_start(features, stdin_credit=stdin_credit)
 
     async def send_buffered(self) -> None:
         """Send the buffered message."""
@@ -245,10 +245,12 @@ class Session:
 
         The client's watch reports a hangup.
         """
-        if not self._held:
+        if not self._buffered:
             return
         with suppress(OSError):
-            self._held = self._held[self.connection.send(self._held, socket.MSG_DONTWAIT) :]
+            self._buffered = self._buffered[
+                self.connection.send(self._buffered, socket.MSG_DONTWAIT) :
+            ]
 
     async def send_credit(self, count: int) -> None:
         """Let the client send `count` more bytes."""
@@ -257,9 +259,9 @@ class Session:
     async def send_output(self, stream: Stream, data: bytes) -> None:
         """Send a piece of output; waits until the client reads."""
         self.bytes_out += len(data)
-        if len(data) >= BULK and not self._is_wide:
+        if len(data) >= BULK and not self._has_large_buffer:
             # As much as the kernel allows (socket(7), wmem_max), to wait less often.
-            self._is_wide = True
+            self._has_large_buffer = True
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         await self._send(self._wire.send_output(stream, data))
 
@@ -277,7 +279,7 @@ class Session:
 
     async def send_error(self, error: ErrorObject) -> None:
         """Answer with an error, unless already answered or a line was sent in part."""
-        if self._is_torn:
+        if self._is_partly_sent:
             return
         try:
             data = self._wire.send_error(error)
@@ -285,9 +287,9 @@ class Session:
             return
         await self._answer(data)
 
-    async def say_last(self, error: ErrorObject) -> None:
+    async def send_final_error(self, error: ErrorObject) -> None:
         """Answer a client whose request was cancelled, if it still reads."""
-        patience = trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True)
+        patience = trio.CancelScope(deadline=trio.current_time() + FINAL_ERROR_S, shield=True)
         with patience, suppress(ClientGone):
             await self.send_error(error)
 
@@ -301,14 +303,14 @@ class Session:
             pass
 
     async def _send(self, data: Line) -> None:
-        if self._held:
-            data, self._held = self._held + bytes(data), b""
+        if self._buffered:
+            data, self._buffered = self._buffered + bytes(data), b""
         view = memoryview(data)
         try:
             while view:
                 try:
                     view = view[self.connection.send(view, socket.MSG_DONTWAIT) :]
-                    self._is_torn = bool(view)
+                    self._is_partly_sent = bool(view)
                 except BlockingIOError:
                     await trio.lowlevel.wait_writable(self.connection)
         except OSError as error:
@@ -412,9 +414,9 @@ class ClientWatch:
         self.epoll = Readiness()
         self._watched: dict[int, Watched] = {}
         # By descriptor, in order of time.
-        self._late: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._due: dict[int, tuple[float, Callable[[], None]]] = {}
         self._alarm = trio.CancelScope()
-        self._rings = math.inf
+        self._next_due = math.inf
 
     def watch(self, descriptor: int, on_hangup: Callable[[], None]) -> Watched:
         """Watch `descriptor` until `drop`, which must come before it is closed.
@@ -426,17 +428,17 @@ class ClientWatch:
         self._watched[descriptor] = watched
         return watched
 
-    def call_late(self, descriptor: int, act: Callable[[], None]) -> None:
+    def call_later(self, descriptor: int, act: Callable[[], None]) -> None:
         """Call `act`, which must not block, after BRIEF_S seconds, unless forgotten before."""
         due = time.perf_counter() + BRIEF_S
-        self._late[descriptor] = (due, act)
-        if due < self._rings:
-            self._rings = due
+        self._due[descriptor] = (due, act)
+        if due < self._next_due:
+            self._next_due = due
             self._alarm.deadline = trio.current_time() + BRIEF_S
 
     def forget(self, descriptor: int) -> bool:
         """Stop watching a descriptor; returns whether it was watched."""
-        self._late.pop(descriptor, None)
+        self._due.pop(descriptor, None)
         return self._watched.pop(descriptor, None) is not None
 
     async def run(self) -> None:
@@ -452,23 +454,23 @@ class ClientWatch:
                         for descriptor, events in self.epoll.poll(0, AT_ONCE):
                             watched = self._watched.get(descriptor)
                             if watched is not None:
-                                self._tell(watched, events)
-                self._act_late()
+                                self._notify(watched, events)
+                self._run_due()
         finally:
             self.epoll.close()
 
-    def _act_late(self) -> None:
+    def _run_due(self) -> None:
         now = time.perf_counter()
-        self._rings = math.inf
-        for descriptor, (due, act) in list(self._late.items()):
+        self._next_due = math.inf
+        for descriptor, (due, act) in list(self._due.items()):
             if due > now:
-                self._rings = due
+                self._next_due = due
                 break
-            del self._late[descriptor]
+            del self._due[descriptor]
             act()
-        self._alarm = trio.CancelScope(deadline=trio.current_time() + self._rings - now)
+        self._alarm = trio.CancelScope(deadline=trio.current_time() + self._next_due - now)
 
-    def _tell(self, watched: Watched, events: int) -> None:
+    def _notify(self, watched: Watched, events: int) -> None:
         if events & GONE:
             # epoll would report the hangup forever.
             watched.drop()

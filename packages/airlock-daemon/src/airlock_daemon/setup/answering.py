@@ -11,7 +11,7 @@ import msgspec
 
 from airlock_daemon.setup.state import State
 
-LONGEST = 65_536
+MAX_LENGTH = 65_536
 """The most bytes of a request."""
 
 _FOLDER = "control"

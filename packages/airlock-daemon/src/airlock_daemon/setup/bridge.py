@@ -63,7 +63,7 @@ class BridgeVolumes(msgspec.Struct, frozen=True):
                 self._write(agent, volume)
         return volume
 
-    def leave(self, volume: BridgeVolume) -> None:
+    def release(self, volume: BridgeVolume) -> None:
         """Take a volume from its agent, and note that it is to be removed."""
         with self.state.changing():
             present = self.find(volume.agent)

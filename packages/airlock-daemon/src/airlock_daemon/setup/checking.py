@@ -22,7 +22,7 @@ from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup, load_setup
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.profile import USE_REFS
-from airlock_daemon.setup.remotes import find_unpinned, lets_ask, reaches_any
+from airlock_daemon.setup.remotes import find_unpinned, may_use_remotes, reaches_any
 from airlock_daemon.setup.unseen_rules import list_unseen_rules, name_rules
 from airlock_daemon.setup.unusable_sockets import find_unusable
 from airlock_modules import (
@@ -40,7 +40,7 @@ from airlock_wire import quote
 
 # The names that fit a line; `airlock show` prints them all.
 _SHOWN = 3
-_LONGEST_NAME = 60
+_MAX_NAME = 60
 _PLAIN = re.compile(r"[A-Za-z0-9_.,=@+ -]+")
 
 
@@ -161,9 +161,7 @@ def _say_missing(missing: Sequence[str], does: str, noun: str, total: int) -> st
 
 def _show_some(texts: Sequence[str]) -> str:
     shown = [
-        text
-        if _PLAIN.fullmatch(text) and len(text) <= _LONGEST_NAME
-        else quote(text, limit=_LONGEST_NAME)
+        text if _PLAIN.fullmatch(text) and len(text) <= _MAX_NAME else quote(text, limit=_MAX_NAME)
         for text in texts[:_SHOWN]
     ]
     return ", ".join((*shown, "...") if len(texts) > _SHOWN else shown)
@@ -251,7 +249,9 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
             # What the profile adds is a fault.
             narrowed = None
         module = narrowed or own
-        if module is None or not (lets_ask(module) if "git" in granted else GIT_REMOTE in granted):
+        if module is None or not (
+            may_use_remotes(module) if "git" in granted else GIT_REMOTE in granted
+        ):
             continue
         rules = list_unseen_rules(module)
         if "git" in granted:
@@ -296,7 +296,7 @@ def find_own_keys(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
             )
 
 
-_LONGEST = 120
+_MAX_LENGTH = 120
 """The most characters of the line with the problem."""
 
 
@@ -355,7 +355,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 def _lay_out(label: str, fault: Fault) -> Iterator[str]:
     """Format `fault` as two lines; a first line that is too long moves the file to the second."""
     said = str(fault).removesuffix(f"; {fault.remedy}")
-    if len(label) + len(said) <= _LONGEST:
+    if len(label) + len(said) <= _MAX_LENGTH:
         yield label + said
         yield f"    {fault.remedy}"
     else:

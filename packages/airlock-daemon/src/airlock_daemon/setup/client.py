@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
-from airlock_daemon.setup.files import write_whole
+from airlock_daemon.setup.files import write_text
 from airlock_daemon.setup.paths import (
     BUNDLE,
     CA,
@@ -122,7 +122,7 @@ class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
         }
         for name, text in texts.items():
             # A container that mounts the directory may have put a link to a host file there.
-            write_whole(os.path.join(directory, name), text, mode=0o644, follows=False)
+            write_text(os.path.join(directory, name), text, mode=0o644, follows=False)
 
 
 def _find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:

@@ -15,7 +15,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_modules import Fault
 
 
-def read_whole(path: str) -> str | None:
+def read_exact(path: str) -> str | None:
     """The text of a file to change, with its line ends; None if it is missing.
 
     Raises AirlockError if it cannot be read.
@@ -49,7 +49,7 @@ def make_directory(path: str, *, mode: int, undo: ExitStack) -> None:
     made = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchmod(made, mode)
-        _give(made, like=parent)
+        _chown_like(made, like=parent)
     finally:
         os.close(made)
 
@@ -75,7 +75,7 @@ def replacing(path: str) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool = True) -> None:
+def write_text(path: str, text: str | None, *, mode: int = 0o600, follows: bool = True) -> None:
     """Replace a file atomically with this text, or remove it; a symlink to it stays.
 
     `mode` is for a new file. Without `follows` a symlink is replaced itself. Raises AirlockError.
@@ -92,10 +92,10 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool
             file.write(text.encode())
             if follows and os.path.exists(path):
                 os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
-                _give(file.fileno(), like=path)
+                _chown_like(file.fileno(), like=path)
             else:
                 os.fchmod(file.fileno(), mode)
-                _give(file.fileno(), like=os.path.dirname(path))
+                _chown_like(file.fileno(), like=os.path.dirname(path))
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -106,7 +106,7 @@ def _remove_directory(path: str) -> None:
         os.rmdir(path)
 
 
-def _give(descriptor: int, *, like: str) -> None:
+def _chown_like(descriptor: int, *, like: str) -> None:
     """As root, give the file to the owner of `like`: the daemon may run as another user."""
     if os.geteuid() == 0:
         info = os.stat(like)
@@ -151,8 +151,8 @@ def read_text(path: str, *, faults: list[Fault], remedy: str) -> str | None:
     return None
 
 
-def read_bounded(path: str, *, most: int) -> bytes | None:
-    """A regular file's content; None for other files, or at `most` bytes and more.
+def read_bounded(path: str, *, limit: int) -> bytes | None:
+    """A regular file's content; None for other files, or at `limit` bytes and more.
 
     Raises OSError.
     """
@@ -162,10 +162,10 @@ def read_bounded(path: str, *, most: int) -> bytes | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(most)
+            content = file.read(limit)
     finally:
         os.close(descriptor)
-    return content if len(content) < most else None
+    return content if len(content) < limit else None
 
 
 def list_entries(directory: str, *, faults: list[Fault]) -> list[str]:

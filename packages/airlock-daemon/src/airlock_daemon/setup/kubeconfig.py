@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
 
 _ANSWER_S = 15
-_LONGEST_CA = 48_000
+_MAX_CA = 48_000
 _FILE = "--kubeconfig="
 _CONTENT = ("--flatten", "--raw")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -126,7 +126,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         host, port, prefix = _read_url(server.server)
         ca = _decode(server.certificate_authority_data)
         found = _CERTIFICATE.findall(ca)
-        if ca and (not found or len(ca) > _LONGEST_CA):
+        if ca and (not found or len(ca) > _MAX_CA):
             problem = "has a certificate-authority that is none, or one of more than 48 KB"
             raise BadCredential(problem)
         namespace = context.namespace or "default"

@@ -25,7 +25,7 @@ from airlock_modules import (
 )
 
 
-def say_nearest(name: str, known: Iterable[str] = ()) -> str:
+def suggest_nearest(name: str, known: Iterable[str] = ()) -> str:
     """Start of a hint on `name`: a similar built-in or `known` name, else ""."""
     nearest = difflib.get_close_matches(name, {*builtin_names(), *known}, n=1)
     return f'write "{nearest[0]}", or ' if nearest else ""
@@ -43,7 +43,7 @@ class Modules(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, command: str) -> Module | None:
         """The module that decides on `command`, None if there is none."""
         written = self.find_written(command)
-        return _find_builtin(command) if written is None else give_box(written)
+        return _find_builtin(command) if written is None else add_default_box(written)
 
     def find_written(self, command: str) -> Module | None:
         """As `find`, without built-in modules."""
@@ -77,7 +77,7 @@ def load_modules(
     return modules
 
 
-def give_box(module: Module) -> Module:
+def add_default_box(module: Module) -> Module:
     """The module with a box and APIs if its file does not mention them.
 
     The box is the built-in's for an override, and for any module that runs a built-in's program.

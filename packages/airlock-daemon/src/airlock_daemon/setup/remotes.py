@@ -43,7 +43,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
         missing = f"names a key that is not there: {quote(signs_by)}"
         yield Fault(source, "sign.key", missing, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
-    named = (profile.names_remotes, GIT_REMOTE in profile.commands, _asks(granted))
+    named = (profile.names_remotes, GIT_REMOTE in profile.commands, _uses_remotes(granted))
     if text is not None and any(named):
         from airlock_daemon.setup.ssh_command import SshCommand  # noqa: PLC0415
 
@@ -115,24 +115,24 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
             remedy = f'add "{GIT_REMOTE}" to commands there, or remove this'
         else:
             continue
-        for module in filter(lets_ask, granted.values()):
+        for module in filter(may_use_remotes, granted.values()):
             yield Fault(module.source, "sandbox.brokers", f"has no effect: {problem}", remedy)
 
 
 def reaches_any(granted: Mapping[str, Module]) -> bool:
     """Whether one of these commands reaches git's remotes."""
-    return GIT_REMOTE in granted or _asks(granted)
+    return GIT_REMOTE in granted or _uses_remotes(granted)
 
 
-def _asks(granted: Mapping[str, Module]) -> bool:
+def _uses_remotes(granted: Mapping[str, Module]) -> bool:
     """Whether git runs in a box that reaches its remotes.
 
     Another command's box reaches them only if the profile grants git.
     """
-    return "git" in granted and lets_ask(granted["git"])
+    return "git" in granted and may_use_remotes(granted["git"])
 
 
-def lets_ask(module: Module) -> bool:
+def may_use_remotes(module: Module) -> bool:
     """Whether a module's owner lets its box use git's remotes.
 
     Granting the built-in terraform, for example, says nothing about remotes.
@@ -142,13 +142,13 @@ def lets_ask(module: Module) -> bool:
 
 
 def _lets_sign(module: Module) -> bool:
-    """As `lets_ask`, for signatures; git, or an override of it, has them by default."""
+    """As `may_use_remotes`, for signatures; git, or an override of it, has them by default."""
     return module.name != "git" and module.sandbox is not None and "sign" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:
     """Whether a command of `module` is git-remote, or uses it from its box."""
-    return module.name == GIT_REMOTE or lets_ask(module)
+    return module.name == GIT_REMOTE or may_use_remotes(module)
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Mapping[str, Module]) -> Iterator[Finding]:

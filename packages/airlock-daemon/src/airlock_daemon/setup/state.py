@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory, read_whole, write_whole
+from airlock_daemon.setup.files import make_directory, read_exact, write_text
 from airlock_daemon.setup.profile import Identity
 from airlock_modules import Fault
 
@@ -115,7 +115,7 @@ class State(msgspec.Struct, frozen=True):
 
         Raises AirlockError.
         """
-        return read_whole(self.path(name)) if os.access(self.directory, os.X_OK) else None
+        return read_exact(self.path(name)) if os.access(self.directory, os.X_OK) else None
 
     def write(self, name: str, text: str | None) -> None:
         """Replace a file (0600) atomically, or remove it, in a block of `changing`.
@@ -127,7 +127,7 @@ class State(msgspec.Struct, frozen=True):
             with ExitStack() as undo:
                 make_directory(os.path.dirname(path), mode=0o700, undo=undo)
                 undo.pop_all()
-        write_whole(path, text)
+        write_text(path, text)
 
     @property
     def has_bridges(self) -> bool:
@@ -164,7 +164,7 @@ class State(msgspec.Struct, frozen=True):
             faults.append(Fault(path, "", problem, error.hint))
             return {}
 
-    def keep_notes(self, notes: Notes) -> Fault | None:
+    def write_notes(self, notes: Notes) -> Fault | None:
         """Write notes that are not written yet. Returns a warning if that fails."""
         try:
             written = self._read_notes()

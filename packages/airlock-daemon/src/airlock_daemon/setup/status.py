@@ -20,11 +20,11 @@ from airlock_daemon.setup.paths import Locations
 
 _NEW = ".serving.new"
 
-TOLD = ("PATH", "SSH_AUTH_SOCK")
+PUBLISHED_VARIABLES = ("PATH", "SSH_AUTH_SOCK")
 """The daemon's variables that determine its tools and what they find."""
 
 # Nothing here writes a longer one.
-_LONGEST = 1 << 20
+_MAX_LENGTH = 1 << 20
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,9 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             config_dir=os.path.realpath(locations.config_dir),
             agents=locations.agents,
-            environment={name: os.environ[name] for name in TOLD if name in os.environ},
+            environment={
+                name: os.environ[name] for name in PUBLISHED_VARIABLES if name in os.environ
+            },
         )
 
     @classmethod
@@ -89,7 +91,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
                 if not _is_private(directory, forbidden=0o022):
                     return None
                 with _opened(cls.FILE, os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory) as file:
-                    text = os.read(file, _LONGEST)
+                    text = os.read(file, _MAX_LENGTH)
                     holder = find_holder(file, _hash(text))
                     if not holder or not _is_private(file, forbidden=0o077):
                         return None

@@ -49,8 +49,8 @@ def read_credential(data: bytes) -> str:
 
     Raises BadCredential.
     """
-    if len(data) > Secrets.LONGEST:
-        raise BadCredential(f"has more than {Secrets.LONGEST} bytes")
+    if len(data) > Secrets.MAX_LENGTH:
+        raise BadCredential(f"has more than {Secrets.MAX_LENGTH} bytes")
     try:
         value = data.decode().strip(" \t\r\n")
     except UnicodeDecodeError:
@@ -67,7 +67,7 @@ def read_credential(data: bytes) -> str:
 class Secrets(msgspec.Struct, frozen=True):
     """What a state directory keeps of these. Methods raise AirlockError if it cannot be used."""
 
-    LONGEST: ClassVar[int] = 16_384
+    MAX_LENGTH: ClassVar[int] = 16_384
     """The maximum bytes of a credential."""
 
     state: State

@@ -86,7 +86,7 @@ class Workspaces:
                 self._places.setdefault(place, each)
 
     @classmethod
-    def look(cls, agents: Iterable[Agent], reserved: Reserved) -> Self:
+    def load(cls, agents: Iterable[Agent], reserved: Reserved) -> Self:
         """The agents' workspaces with this process's mounts, as far as they can be read."""
         agents = tuple(agents)
         homes = _list_homes(reserved.homes, (agent.name for agent in agents))
@@ -202,7 +202,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Notes) -> Judged:
     """Judge the workspaces of all registered agents; `known` are the existing notes."""
-    workspaces = Workspaces.look(agents.values(), reserved)
+    workspaces = Workspaces.load(agents.values(), reserved)
     boot = read_boot_id()
     served, unserved, noted = {}, {}, {}
     for name, agent in agents.items():

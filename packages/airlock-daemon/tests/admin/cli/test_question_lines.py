@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from airlock_daemon.admin.cli import questions
 from airlock_daemon.admin.cli.questions import describe_question
-from airlock_daemon.boundary.approval.questions import Asked, Question
+from airlock_daemon.boundary.approval.questions import ApprovalRequest, Question
 from airlock_daemon.serving.daemon.control import Text, show
 from airlock_modules.operation import Operation
 
@@ -28,7 +28,7 @@ FALSE = "ZZZZZZ  my  git fetch github.com/acme/app"
 
 def shown(words: tuple[str, ...], *details: tuple[str, str], is_whole: bool = True) -> list[str]:
     """The lines of a question about this operation."""
-    asked = Asked(operation=Operation(words), details=details)
+    asked = ApprovalRequest(operation=Operation(words), details=details)
     question = Question(
         id="K7M2PQ",
         agent="my",
@@ -65,7 +65,7 @@ def wrap(lines: list[str]) -> list[str]:
 def test_a_question_of_any_length_is_listed_quickly() -> None:
     """A client may have it listed again at any moment, and all else waits meanwhile."""
     details = tuple(("body", text) for text in ('{"a": "b"}' * 100_000, "\n" * 1_000_000))
-    asked = Asked(operation=Operation(("gh", "POST", "/repos")), details=details)
+    asked = ApprovalRequest(operation=Operation(("gh", "POST", "/repos")), details=details)
     question = Question(
         id="K7M2PQ", agent="my", asked=asked, digest="", pattern="gh *", began=0, ends=300
     )
@@ -119,14 +119,14 @@ TEXTS = st.text(
     max_size=6,
 )
 ASKED = st.builds(
-    Asked,
+    ApprovalRequest,
     operation=st.builds(Operation, st.lists(TEXTS, min_size=1, max_size=3).map(tuple)),
     details=st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
 )
 
 
 @given(asked=ASKED)
-def test_no_text_drives_the_terminal_or_leaves_its_column(asked: Asked) -> None:
+def test_no_text_drives_the_terminal_or_leaves_its_column(asked: ApprovalRequest) -> None:
     """Whatever it is: a ref or a push option is a label or a line, too."""
     first, *others = shown(asked.operation.words, *asked.details)
     assert first.startswith("K7M2PQ  my  ")

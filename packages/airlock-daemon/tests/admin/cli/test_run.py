@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.admin.cli.image import inspect_image, list_left
+from airlock_daemon.admin.cli.image import inspect_image, list_running
 from airlock_daemon.admin.cli.machine import User, add_user, read_image
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.wiring import HOME, Mount
@@ -500,7 +500,7 @@ def test_containers_that_an_agent_has_left_are_told(tmp_path: Path, prints: str,
     prefix = f"airlock-my-{Secrets(state).find_installation()}-"
     program.write_text(f"#!/bin/sh\nprintf '%s' '{prints.format(prefix)}'\n")
     program.chmod(0o755)
-    lines = list(list_left(str(program), "my", state))
+    lines = list(list_running(str(program), "my", state))
     assert len(lines) == told
     assert "".join(lines[:1]) in ("", "agent my has left running: web (nginx:1)")
     assert "".join(lines[1:]) in ("", f"hint: to end them: docker rm -f {prefix}web")

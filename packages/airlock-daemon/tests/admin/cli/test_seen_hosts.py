@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from airlock_daemon.admin.cli.repository import MOST, find_hosts
+from airlock_daemon.admin.cli.repository import MAX, find_hosts
 
 
 def test_names_are_proposed_and_patterns_are_not(tmp_path: Path) -> None:
@@ -14,5 +14,5 @@ def test_names_are_proposed_and_patterns_are_not(tmp_path: Path) -> None:
     )
     assert find_hosts(str(config)) == ("build", "Prod", "[::1]")
     config.write_text("".join(f"Host h{number}\n" for number in range(99)))
-    assert len(find_hosts(str(config))) == MOST
+    assert len(find_hosts(str(config))) == MAX
     assert find_hosts(str(tmp_path / "none")) == ()

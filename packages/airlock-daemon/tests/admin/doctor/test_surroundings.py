@@ -220,7 +220,7 @@ def test_a_volume_that_no_agent_has_is_told(world: World) -> None:
     (found,) = find("bridge", around(world))
     assert volume.name in found.problem
     assert found.source == "docker"
-    BridgeVolumes(state).leave(volume)
+    BridgeVolumes(state).release(volume)
     (found,) = find("bridge", around(world))
     assert volume.name in found.problem
 

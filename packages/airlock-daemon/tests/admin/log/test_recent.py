@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airlock_daemon.admin.log.items import (
-    Begun,
     Follower,
     Item,
+    StartedCommands,
     Wanted,
     find_number,
     find_recent,
@@ -55,7 +55,7 @@ def test_all_lines_are_listed_as_they_are(tmp_path: Path) -> None:
     whole = [*path.with_name("log.1").read_bytes().splitlines(), *path.read_bytes().splitlines()]
     with open_log(str(path)) as files:
         assert [item.line.text for item in list_lines(files, Wanted())] == whole
-        assert [item.line.text for item in list_lines(files, Wanted(), most=3)] == whole[-3:]
+        assert [item.line.text for item in list_lines(files, Wanted(), limit=3)] == whole[-3:]
         assert [*list_lines(files, Wanted(agent="other"))] == []
 
 
@@ -110,7 +110,7 @@ def test_what_is_no_record_is_shown_with_its_place(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b"no record\n" + b'{"ts":"2026')
     with open_log(str(path)) as files:
-        _, bad = find_recent(files, Wanted(agent="my"), most=2)
+        _, bad = find_recent(files, Wanted(agent="my"), limit=2)
         assert (bad.entry, bad.line.text, find_number(bad.line)) == (None, b"no record", 3)
 
 
@@ -119,12 +119,12 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         with open_log(str(path)) as files:
-            self._begun = Begun(find_recent(files, Wanted(outcome="running")))
+            self._begun = StartedCommands(find_recent(files, Wanted(outcome="running")))
             self._follower = Follower(str(path), files)
 
     def read(self) -> list[str]:
         """The requests of the lines that have come, and their outcomes."""
-        items = [item for line in self._follower.read() for item in self._begun.take(line)]
+        items = [item for line in self._follower.read() for item in self._begun.read(line)]
         return [
             f"{item.entry.request or item.entry.event} {item.outcome}" if item.entry else "none"
             for item in items

@@ -19,7 +19,7 @@ from airlock_daemon.admin.log.items import (
     to_object,
 )
 from airlock_daemon.boundary.audit_text import shorten, shorten_all
-from airlock_modules.operation import LINE, WORD
+from airlock_modules.operation import LINE, MAX_WORD
 from logs import recent, write
 
 
@@ -157,7 +157,7 @@ def test_long_words_and_many_of_them_are_cut(tmp_path: Path) -> None:
     )
     assert long.endswith('x"... (1000 characters)')
     assert many.endswith(" more)")
-    assert max(len(long), len(many)) < WORD + LINE
+    assert max(len(long), len(many)) < MAX_WORD + LINE
 
 
 def test_columns_stand_below_each_other(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_json_is_the_record_on_one_line(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"ts":"x","event":"\xc2\x9b"}\n\x1b[2J\n')
     with open_log(str(path)) as files:
-        items = find_recent(files, Wanted(), most=10)
+        items = find_recent(files, Wanted(), limit=10)
         whole, begun, raw, none = [to_object(item) for item in items]
     assert whole == path.read_bytes().splitlines()[0]
     assert json.loads(begun)["unfinished"] == "running"

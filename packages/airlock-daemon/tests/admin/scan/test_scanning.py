@@ -224,7 +224,7 @@ def test_what_is_not_looked_at_is_told(project: Path, monkeypatch: pytest.Monkey
     write(project / ".envrc", "x\n")
     for number in range(20):
         write(project / f"a/{number}/x", "")
-    monkeypatch.setattr(tree, "MOST_ENTRIES", 30)
+    monkeypatch.setattr(tree, "MAX_ENTRIES", 30)
     found = scan(str(project))
     assert "more than 30" in found.missed
     assert ".envrc" in {item.path for item in found.items}

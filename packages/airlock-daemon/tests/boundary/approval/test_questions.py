@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.approval.questions import (
     KEPT_S,
-    MOST,
-    Asked,
+    MAX_OPEN,
+    ApprovalRequest,
     Questions,
     Ticket,
     TooManyQuestions,
@@ -17,8 +17,8 @@ from airlock_modules.operation import Operation
 WAIT_S = 300.0
 
 
-def about(*words: str, body: str = "", scope: tuple[str, ...] = ("x",)) -> Asked:
-    return Asked(operation=Operation(words), details=(("body", body),), scope=scope)
+def about(*words: str, body: str = "", scope: tuple[str, ...] = ("x",)) -> ApprovalRequest:
+    return ApprovalRequest(operation=Operation(words), details=(("body", body),), scope=scope)
 
 
 PUSH = about("git", "push", "h/a", "refs/heads/x", "1..2")
@@ -31,7 +31,7 @@ class Daemon:
         self.questions = Questions()
         self.woken = 0
 
-    def ask(self, asked: Asked = PUSH, *, agent: str = "my", now: float = 0) -> Ticket:
+    def ask(self, asked: ApprovalRequest = PUSH, *, agent: str = "my", now: float = 0) -> Ticket:
         """Ask about an operation."""
         return self.questions.ask(
             asked, agent=agent, pattern="*", wait_s=WAIT_S, now=now, wake=self._wake
@@ -86,7 +86,7 @@ def test_an_approval_is_used_up() -> None:
 def test_an_approval_waits_for_a_client_that_had_gone() -> None:
     """Its next try takes it, once."""
     daemon = Daemon()
-    daemon.questions.leave(daemon.ask())
+    daemon.questions.stop_waiting(daemon.ask())
     daemon.approve(now=1, waiting=0)
     assert verdict_of(daemon.ask(now=KEPT_S)) == "approved"
     assert daemon.ask(now=KEPT_S).answer is None
@@ -95,7 +95,7 @@ def test_an_approval_waits_for_a_client_that_had_gone() -> None:
 def test_an_approval_counts_for_a_try_that_came_back_meanwhile() -> None:
     """Nobody was waiting when it was shown, and one is when it is answered."""
     daemon = Daemon()
-    daemon.questions.leave(daemon.ask())
+    daemon.questions.stop_waiting(daemon.ask())
     again = daemon.ask(now=0.5)
     daemon.approve(now=1, waiting=0)
     assert verdict_of(again) == "approved"
@@ -105,7 +105,7 @@ def test_an_approval_counts_for_a_try_that_came_back_meanwhile() -> None:
 
 def test_an_unused_approval_is_forgotten() -> None:
     daemon = Daemon()
-    daemon.questions.leave(daemon.ask())
+    daemon.questions.stop_waiting(daemon.ask())
     daemon.approve(now=1)
     assert daemon.ask(now=1 + KEPT_S).answer is None
 
@@ -145,10 +145,10 @@ def test_silence_refuses_and_is_forgotten() -> None:
         replace(PUSH, operation=Operation((*PUSH.operation.words, "body", ""))),
     ],
 )
-def test_an_answer_is_bound_to_the_value(other: Asked) -> None:
+def test_an_answer_is_bound_to_the_value(other: ApprovalRequest) -> None:
     """Whatever differs is another question, and takes no answer of the first."""
     daemon = Daemon()
-    daemon.questions.leave(daemon.ask(PUSH))
+    daemon.questions.stop_waiting(daemon.ask(PUSH))
     daemon.approve(waiting=0)
     assert other.digest != PUSH.digest
     assert daemon.ask(other, now=2).answer is None
@@ -228,7 +228,7 @@ def test_an_approval_does_not_last_for_ever(duration: float) -> None:
 def test_an_agent_has_few_questions() -> None:
     """One more is refused; what is asked already is not."""
     daemon = Daemon()
-    asked = [about("run", str(number)) for number in range(MOST)]
+    asked = [about("run", str(number)) for number in range(MAX_OPEN)]
     for each in asked:
         daemon.ask(each)
     with pytest.raises(TooManyQuestions):

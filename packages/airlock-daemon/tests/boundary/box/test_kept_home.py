@@ -150,7 +150,7 @@ async def test_what_is_measured_of_a_home(
     is_ended: bool,
 ) -> None:
     """More files than it may have, what cannot be looked at, and another home, end a command."""
-    monkeypatch.setattr(kept_home, "MOST_FILES", 4)
+    monkeypatch.setattr(kept_home, "MAX_FILES", 4)
     monkeypatch.setattr(kept_home, "_PAUSE_S", 0.0)
     home = tmp_path / "home"
     home.mkdir()
@@ -174,7 +174,7 @@ async def test_what_is_measured_of_a_home(
     # What the tool has left could make files for as long as others are removed.
     put_away = [each for each in tmp_path.iterdir() if each != home]
     assert len(put_away) == (is_ended and is_there)
-    await used.leave()
+    await used.clean_up()
     assert [*tmp_path.iterdir()] == ([] if is_ended else [home])
 
 

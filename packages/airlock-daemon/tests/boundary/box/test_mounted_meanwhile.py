@@ -36,7 +36,7 @@ async def test_a_box_goes_by_a_mount_only_where_it_concerns_it(
     # The second time it is not mounted any more.
     for row in (ROW.format(point), ""):
         mount(monkeypatch, row)
-        runner.boxes.look()
+        runner.boxes.close_stale()
         assert runner.pool.count == is_kept
     assert await host.run_by(runner, "cat lib/file") == "lib\n"
 
@@ -50,7 +50,7 @@ async def test_a_box_that_was_just_being_made_goes_by_any_mount(
         await runner.refill()
         assert runner.pool.count == 1
         mount(monkeypatch, "")
-        runner.boxes.look()
+        runner.boxes.close_stale()
         assert runner.pool.count == 0
     monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
     assert await host.run_by(runner, "cat lib/file") == "lib\n"
@@ -69,7 +69,7 @@ async def fill(runner: Runner) -> None:
     """Have a box that waits, and is complete."""
     await runner.refill()
     while not runner.pool.is_trusted:
-        runner.boxes.look()
+        runner.boxes.close_stale()
         await trio.lowlevel.checkpoint()
     assert runner.pool.count == 1
 

@@ -338,13 +338,13 @@ MUTATIONS: dict[str, Callable[[Box], object]] = {
     "bounds": lambda _: Bounds(processes=1),
     "sockets": lambda _: "unix",
     "has_network": lambda box: not box.has_network,
-    "asks": lambda _: ("git-remote",),
+    "requests": lambda _: ("git-remote",),
     "listeners": lambda _: BoxListeners(engine="@docker"),
     "follows": lambda box: not box.follows,
 }
 # The launcher in there is told of these by the order, or the daemon alone goes by them.
 ORDERED = ("directory", "is_shared")
-NOT_MADE = (*ORDERED, "bounds", "asks", "watched")
+NOT_MADE = (*ORDERED, "bounds", "requests", "watched")
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -436,7 +436,7 @@ async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Ho
 
 async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for an agent, two where that was not enough; in all so many, of who asked last."""
-    monkeypatch.setattr(prewarmed, "MOST_IN_ALL", 3)
+    monkeypatch.setattr(prewarmed, "MAX_TOTAL", 3)
     monkeypatch.setattr(prewarmed, "POOL_SIZE", 2)
     pools = [runner.open_pool() for _ in range(3)]
     with host.enter() as workspace:
@@ -446,7 +446,7 @@ async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.Monk
         assert [each.count for each in pools] == [1, 1, 1]
         last = pools[-1]
         while not last.is_trusted:
-            runner.boxes.look()
+            runner.boxes.close_stale()
             await trio.lowlevel.checkpoint()
         # Two in a row, of which the second one finds none.
         for _ in range(2):
@@ -486,7 +486,7 @@ async def test_a_command_whose_box_is_not_complete_had_to_wait(runner: Runner, h
         await runner.run(workspace, "true", runner.null)
         with stopped():
             await runner.refill()
-            taken = runner.pool.take(plan(workspace), runner.builder())
+            taken = runner.pool.acquire(plan(workspace), runner.builder())
             assert taken is not None
             taken.close()
         await runner.refill()

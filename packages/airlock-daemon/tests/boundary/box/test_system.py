@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.boundary.box.environment import is_withheld
-from airlock_daemon.boundary.box.system import find_places
+from airlock_daemon.boundary.box.system import find_host_files
 from airlock_daemon.errors import Denied
 
 
@@ -46,7 +46,7 @@ def write_program(path: Path, text: str = "\x7fELF") -> Path:
 def places(program: Path | str, root: Path, *, seen: tuple[str, ...] = ()) -> set[str]:
     """What is shown, as paths below the root where they lie there."""
     path = f"{root}/tools/bin:/usr/bin"
-    found = find_places(str(program), home=f"{root}/home/me", path=path, seen=seen)
+    found = find_host_files(str(program), home=f"{root}/home/me", path=path, seen=seen)
     return {place.removeprefix(f"{root}/") for place in found.shown}
 
 

@@ -25,8 +25,8 @@ class Agent:
         self.approve: Callable[[], object | None] = lambda: None
         self.egress: Egress | None = None
 
-    def may_ask(self, operation: Operation) -> bool:  # noqa: ARG002
-        """As `EngineAgent.may_ask`."""
+    def may_require_approval(self, operation: Operation) -> bool:  # noqa: ARG002
+        """As `EngineAgent.may_require_approval`."""
         return bool(self.refuses)
 
     async def admit(
@@ -43,8 +43,8 @@ class Agent:
             raise Denied("not today", layer="profile", rule="deny", hint="ask tomorrow")
         return self.approve()
 
-    def tell(self, result: CallResult) -> None:
-        """As `EngineAgent.tell`."""
+    def record(self, result: CallResult) -> None:
+        """As `EngineAgent.record`."""
         self.results.append(result)
 
     async def find_egress(self, architecture: str) -> Egress | None:  # noqa: ARG002

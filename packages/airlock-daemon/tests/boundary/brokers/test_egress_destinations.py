@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.egress.destinations import (
     HEAD_S,
-    MOST,
+    MAX_HEAD_BYTES,
     BadHead,
     read_destination,
     read_head,
@@ -256,8 +256,8 @@ async def test_a_connection_without_a_word_asks_for_nothing(turns: TurnQueue) ->
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 40, 400),
         (b"\x05\x01\x00", 400),
         (GOOD[:-10], 400),
-        (GOOD[:-2] + b"X: " + b"x" * MOST, 431),
-        (b"CONNECT " + b"x" * MOST, 431),
+        (GOOD[:-2] + b"X: " + b"x" * MAX_HEAD_BYTES, 431),
+        (b"CONNECT " + b"x" * MAX_HEAD_BYTES, 431),
     ],
 )
 async def test_anything_else_is_refused(turns: TurnQueue, head: bytes, status: int) -> None:

@@ -11,7 +11,7 @@ import trio
 from egress_world import Echo, run_echo
 
 from airlock_daemon.boundary.brokers.egress.destinations import (
-    MOST_NAMES,
+    MAX_NAMES,
     Routes,
     World,
     read_destination,
@@ -126,13 +126,13 @@ async def test_what_is_not_granted_is_not_even_looked_up(names: Names) -> None:
 async def test_a_command_has_so_many_names_looked_up(names: Names) -> None:
     """Of a pattern's there is no end; those that were found go on to be."""
     opened = ways("*.a.test:1")
-    for number in range(MOST_NAMES + 1):
+    for number in range(MAX_NAMES + 1):
         names.answers[f"{number}.a.test"] = [["127.0.0.1"]]
-        rule = "names" if number == MOST_NAMES else "address"
+        rule = "names" if number == MAX_NAMES else "address"
         with pytest.raises(Denied) as denied:
             await open_way(opened, f"{number}.a.test:1")
         assert denied.value.rule == rule
-    assert len(names.asked) == MOST_NAMES
+    assert len(names.asked) == MAX_NAMES
 
 
 async def test_a_name_that_nobody_knows_is_told(names: Names) -> None:

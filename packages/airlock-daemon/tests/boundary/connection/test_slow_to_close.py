@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from airlock_daemon.boundary.connection.descriptors import MOST
+from airlock_daemon.boundary.connection.descriptors import MAX_THREADS
 from running import Daemon, Message, connect_to, read_answer, request
 from slow_closing import slow_to_close
 from worlds import World
@@ -36,13 +36,13 @@ def test_an_agent_cannot_have_any_number_of_threads_wait_for_them(world: World) 
     kept = []
     with Daemon(world) as daemon:
         before = count_threads(daemon)
-        for _ in range(2 * MOST):
+        for _ in range(2 * MAX_THREADS):
             one, other = slow_to_close()
             client = daemon.connect()
             send_away(client, one)
             kept += [other, client]
             assert "result" in ask_other(world)
-        assert MOST // 2 < count_threads(daemon) - before < MOST + MOST // 2
+        assert MAX_THREADS // 2 < count_threads(daemon) - before < MAX_THREADS + MAX_THREADS // 2
         with daemon.connect() as waiting:
             waiting.sendall(request("sh", "-c", "echo served"))
             assert "result" in ask_other(world)

@@ -12,9 +12,9 @@ import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.fairness.gate import (
-    LONGEST_S,
+    MAX_DELAY_S,
     RECENT_S,
-    YOUNG_S,
+    STARTING_S,
     Allowance,
     Gate,
     Pace,
@@ -41,11 +41,11 @@ def make_gate(limits: Limits) -> Gate:
 @asynccontextmanager
 async def running(gate: Gate, alone: trio.CapacityLimiter | None) -> AsyncIterator[None]:
     """Hold a place for the length of the block."""
-    place = await gate.take(alone)
+    place = await gate.acquire(alone)
     try:
         yield
     finally:
-        place.give_back()
+        place.release()
 
 
 async def test_places_are_given_in_the_order_of_arrival() -> None:
@@ -112,23 +112,23 @@ async def test_hooks_have_places_of_their_own() -> None:
     """As many as commands, with a queue of their own."""
     gate = make_gate(Limits(running=1, queued=0))
     async with running(gate, None):
-        place = await gate.take_for_hook()
+        place = await gate.acquire_for_hook()
         with pytest.raises(Denied) as caught:
-            await gate.take_for_hook()
+            await gate.acquire_for_hook()
         assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
-        place.give_back()
-        (await gate.take_for_hook()).give_back()
+        place.release()
+        (await gate.acquire_for_hook()).release()
 
 
 async def test_a_command_that_has_ended_lets_others_go_on() -> None:
     """The place of one that runs alone can be given back before the agent's own."""
     gate = make_gate(Limits(running=1))
     alone = trio.CapacityLimiter(1)
-    place = await gate.take(alone)
-    place.leave(alone)
-    place.leave(None)
+    place = await gate.acquire(alone)
+    place.release_one(alone)
+    place.release_one(None)
     assert alone.available_tokens == 1
-    place.give_back()
+    place.release()
     assert alone.available_tokens == 1
     async with running(gate, alone):
         pass
@@ -282,7 +282,7 @@ async def test_other_limits_count_for_those_who_wait() -> None:
         assert began == [0, 1]
         gate.adopt(Limits(running=1, queued=1, connections=0))
         with pytest.raises(Denied) as caught:
-            await gate.take(None)
+            await gate.acquire(None)
         assert caught.value.rule == "queued"
         assert not gate.connect()
         nursery.cancel_scope.cancel()
@@ -291,11 +291,11 @@ async def test_other_limits_count_for_those_who_wait() -> None:
 async def test_who_waits_for_the_last_connection_is_told() -> None:
     """Also where there is none."""
     gate = make_gate(Limits())
-    await gate.wait_left()
+    await gate.wait_closed()
     assert gate.connect()
     assert gate.connect()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(gate.wait_left)
+        nursery.start_soon(gate.wait_closed)
         for _ in range(2):
             await trio.testing.wait_all_tasks_blocked()
             assert nursery.child_tasks
@@ -307,10 +307,10 @@ async def test_a_seconds_worth_passes_at_once(autojump_clock: MockClock) -> None
     pace = Pace(10)
     began = trio.current_time()
     for _ in range(10):
-        await pace.keep()
+        await pace.wait()
     assert trio.current_time() == began
     for _ in range(5):
-        await pace.keep()
+        await pace.wait()
     assert round(trio.current_time() - began, 6) == 0.5
 
 
@@ -318,11 +318,11 @@ async def test_who_rests_may_be_fast_again(autojump_clock: MockClock) -> None:
     """A second without events is as good as a new beginning, and two are no better."""
     pace = Pace(10)
     for _ in range(20):
-        await pace.keep()
+        await pace.wait()
     await trio.sleep(2)
     began = trio.current_time()
     for _ in range(11):
-        await pace.keep()
+        await pace.wait()
     assert round(trio.current_time() - began, 6) == 0.1
 
 
@@ -332,19 +332,19 @@ async def test_nobody_waits_longer_than_a_second(autojump_clock: MockClock) -> N
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         for _ in range(1000):
-            nursery.start_soon(pace.keep)
-    assert round(trio.current_time() - began, 6) == LONGEST_S
+            nursery.start_soon(pace.wait)
+    assert round(trio.current_time() - began, 6) == MAX_DELAY_S
 
 
 async def test_leaving_does_not_make_it_faster(autojump_clock: MockClock) -> None:
     """A task that is cancelled waits all the same."""
     pace = Pace(10)
     for _ in range(10):
-        await pace.keep()
+        await pace.wait()
     began = trio.current_time()
     with trio.CancelScope() as scope:
         scope.cancel()
-        await pace.keep()
+        await pace.wait()
     assert round(trio.current_time() - began, 6) == 0.1
 
 
@@ -355,7 +355,7 @@ async def shared(processors: int) -> AsyncIterator[tuple[Share, Share]]:
         starts = Starts(processors=processors)
         watching.start_soon(starts.run)
         crowd, single = Share(starts), Share(starts)
-        await single.take("single")
+        await single.acquire("single")
         yield crowd, single
         watching.cancel_scope.cancel()
 
@@ -365,7 +365,7 @@ async def test_who_is_alone_waits_for_nothing() -> None:
     share = Share(Starts(processors=2))
     for _ in range(100):
         with trio.fail_after(0):
-            await share.take(object())
+            await share.acquire(object())
 
 
 async def test_half_of_the_processors_are_for_others(autojump_clock: MockClock) -> None:
@@ -374,7 +374,7 @@ async def test_half_of_the_processors_are_for_others(autojump_clock: MockClock) 
         began: list[int] = []
 
         async def start(number: int) -> None:
-            await crowd.take(number)
+            await crowd.acquire(number)
             began.append(number)
 
         async with trio.open_nursery() as nursery:
@@ -383,8 +383,8 @@ async def test_half_of_the_processors_are_for_others(autojump_clock: MockClock) 
                 await wait_all_tasks_blocked()
             assert began == [0, 1]
             with trio.fail_after(0):
-                await single.take("another")
-            crowd.give_back(1)
+                await single.acquire("another")
+            crowd.release(1)
             await wait_all_tasks_blocked()
             assert began == [0, 1, 2]
             nursery.cancel_scope.cancel()
@@ -395,33 +395,33 @@ async def test_what_runs_on_makes_room_after_a_while(autojump_clock: MockClock) 
     async with shared(processors=1) as (crowd, _):
         began = trio.current_time()
         for number in range(5):
-            await crowd.take(number)
-        assert 4 * YOUNG_S <= trio.current_time() - began <= 5 * 1.5 * YOUNG_S
+            await crowd.acquire(number)
+        assert 4 * STARTING_S <= trio.current_time() - began <= 5 * 1.5 * STARTING_S
 
 
 async def test_others_count_for_a_second_only(autojump_clock: MockClock) -> None:
     """Who has asked for nothing lately takes nothing from anybody."""
     starts = Starts(processors=1)
     crowd, single = Share(starts), Share(starts)
-    await single.take("single")
+    await single.acquire("single")
     await trio.sleep(RECENT_S)
     for number in range(100):
         with trio.fail_after(0):
-            await crowd.take(number)
+            await crowd.acquire(number)
 
 
 async def test_who_gives_up_keeps_nobody_waiting() -> None:
     """A command that was cancelled while it waited has no place to give back."""
     starts = Starts(processors=1)
     crowd, single = Share(starts), Share(starts)
-    await single.take("single")
-    await crowd.take("first")
+    await single.acquire("single")
+    await crowd.acquire("first")
     with trio.move_on_after(0):
-        await crowd.take("second")
-    crowd.give_back("second")
-    crowd.give_back("first")
+        await crowd.acquire("second")
+    crowd.release("second")
+    crowd.release("first")
     with trio.fail_after(0):
-        await crowd.take("third")
+        await crowd.acquire("third")
 
 
 async def test_agents_that_are_gone_are_not_remembered() -> None:
@@ -429,7 +429,7 @@ async def test_agents_that_are_gone_are_not_remembered() -> None:
     starts = Starts(processors=2)
     gone = [Share(starts) for _ in range(5)]
     for share in gone:
-        await share.take("command")
+        await share.acquire("command")
     held = [weakref.ref(share) for share in gone]
     gone.clear()
     del share

@@ -71,7 +71,7 @@ def test_a_peer_that_ends_while_it_is_looked_at_is_refused(
                 client.wait()
                 return Peer(pid=pid, uid=uid, kind="local")
 
-            monkeypatch.setattr("airlock_daemon.boundary.identity.peer._look", look)
+            monkeypatch.setattr("airlock_daemon.boundary.identity.peer._inspect", look)
             if not kernel_names_parents:
                 unknown = Mock(side_effect=OSError(errno.ENOTTY, ""))
                 monkeypatch.setattr("airlock_daemon.platform.linux.peer.fcntl.ioctl", unknown)

@@ -10,8 +10,8 @@ import pytest
 
 from airlock_daemon.boundary.workspace import beneath
 from airlock_daemon.boundary.workspace.beneath import (
-    MOST_LINKS,
-    MOST_STEPS,
+    MAX_LINKS,
+    MAX_STEPS,
     LeadsOutError,
     count,
     follow,
@@ -111,10 +111,10 @@ def test_links_in_a_circle_end(root: Path, descriptors: set[str]) -> None:
 def test_as_many_links_as_the_kernel_follows(root: Path) -> None:
     """A chain that the kernel would still follow is followed."""
     (root / "0").symlink_to("a")
-    for number in range(1, MOST_LINKS):
+    for number in range(1, MAX_LINKS):
         (root / str(number)).symlink_to(str(number - 1))
-    go(root, f"{MOST_LINKS - 1}/b")
-    assert (root / f"{MOST_LINKS - 1}" / "b").is_dir()
+    go(root, f"{MAX_LINKS - 1}/b")
+    assert (root / f"{MAX_LINKS - 1}" / "b").is_dir()
 
 
 def test_a_fifo_does_not_hang(root: Path) -> None:
@@ -184,10 +184,10 @@ def test_what_is_no_directory_below_is_not_opened(root: Path, descriptors: set[s
 
 def test_a_path_of_too_many_steps_is_not_followed(root: Path, descriptors: set[str]) -> None:
     """Directories and links count alike, so that one path cannot keep everybody waiting."""
-    long = "/".join(["a", ".."] * (MOST_STEPS // 2))
+    long = "/".join(["a", ".."] * (MAX_STEPS // 2))
     assert enter(root, long) == str(root)
     (root / "link").symlink_to("a/../" * 10)
-    for path in (f"{long}/a", "link/" * (MOST_LINKS // 2)):
+    for path in (f"{long}/a", "link/" * (MAX_LINKS // 2)):
         with pytest.raises(OSError, match="too long"):
             enter(root, path)
         with pytest.raises(OSError, match="too long"):

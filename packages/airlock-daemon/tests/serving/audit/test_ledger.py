@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.serving.audit.ledger import AT_ONCE, EVERY_S, LATE, Kind, Ledger
+from airlock_daemon.serving.audit.ledger import AT_ONCE, EVERY_S, MAX_DEFERRED, Kind, Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import LINE, Record
 from airlock_daemon.setup.config import LogConfig
@@ -209,7 +209,7 @@ async def test_what_ended_while_nothing_could_be_written_is_kept(
     with monkeypatch.context() as patched:
         patched.setattr("os.write", lambda *_: 0)
         patched.setattr("time.time_ns", lambda: 0)
-        for number in range(LATE + 5):
+        for number in range(MAX_DEFERRED + 5):
             for event in ("exec-start", "exec"):
                 more = {"event": event, "request": f"r{number}", "outcome": "allowed"}
                 with pytest.raises(Failed):
@@ -219,7 +219,7 @@ async def test_what_ended_while_nothing_could_be_written_is_kept(
         await trio.sleep(2 * EVERY_S)
         nursery.cancel_scope.cancel()
     records = book.records()
-    assert [record["request"] for record in records[:-1]] == [f"r{n}" for n in range(LATE)]
+    assert [record["request"] for record in records[:-1]] == [f"r{n}" for n in range(MAX_DEFERRED)]
     assert {record["event"] for record in records} == {"exec"}
     assert (records[-1]["count"], records[-1]["outcome"]) == (5, "allowed")
     assert {record["ts"] for record in records[:-1]} == {"1970-01-01T00:00:00.000Z"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airlock_daemon.boundary.audit_text import ARGUMENTS, TEXT, shorten, shorten_all
 from airlock_daemon.serving.audit.record import (
-    ASKED,
+    ASKED_BYTES,
     DETAIL,
     LINE,
     Record,
@@ -55,7 +55,7 @@ def write_widest(text: str, count: int, *, most: int = ARGUMENTS) -> Record:
         id=shorten_id(text),
         profile="p" * 64,
         command=shorten(text),
-        args=shorten_all([text] * count, most=most),
+        args=shorten_all([text] * count, limit=most),
         cwd=shorten(text),
         exit_code=255,
         signal="SIGRTMAX-14",
@@ -87,9 +87,9 @@ def test_a_line_has_4_kib_at_most(text: str, count: int, rule: str) -> None:
 def test_a_line_about_a_hook_has_room_too(text: str, count: int) -> None:
     """What was asked takes its room from the arguments, and there is a detail or a rule."""
     ran = msgspec.structs.replace(
-        write_widest(text, count, most=ARGUMENTS - ASKED),
+        write_widest(text, count, most=ARGUMENTS - ASKED_BYTES),
         asked=shorten_asked(text, [text] * count, text),
-        detail=shorten("x" * 1000, most=DETAIL),
+        detail=shorten("x" * 1000, limit=DETAIL),
     )
     refused = msgspec.structs.replace(
         ran, outcome="denied", layer="module", rule="r" * 1000, exit_code=None, detail=None

@@ -226,7 +226,7 @@ async def test_a_volume_that_stays_again_is_noted_still(engine: Engine) -> None:
     volume = engine.volumes.make("my", "docker")
     command = engine.find_command("docker")
     await command.make_volume(volume)
-    engine.volumes.leave(volume)
+    engine.volumes.release(volume)
     engine.break_off("volume rm")
     (left,) = engine.volumes.list_all()
     await remove_volume(command, engine.volumes, left)

@@ -174,7 +174,7 @@ def test_what_an_agent_has_made_goes_with_it_without_a_daemon(
     own = Ownership("my", file.read_text().strip())
     others = Ownership("my", "0" * 8)
     docker.engine.lists["/v1.45/containers/json"] = [
-        {"Id": each.installation, "Names": [f"/{each.prefix}web"], "Labels": each.mark({})}
+        {"Id": each.installation, "Names": [f"/{each.prefix}web"], "Labels": each.add_labels({})}
         for each in (own, others)
     ]
     if not answers:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from airlock_daemon.boundary.fairness.gate import YOUNG_S
+from airlock_daemon.boundary.fairness.gate import STARTING_S
 from running import Daemon, read_answer, request
 from worlds import World
 
@@ -71,7 +71,7 @@ def test_one_agent_cannot_start_all_its_commands_at_once_beside_another(world: W
     began = [datetime.fromisoformat(each["ts"]) for each in starts]
     assert len(began) == 4 * share
     for earlier, later in zip(began, began[share:], strict=False):
-        assert (later - earlier).total_seconds() >= 0.9 * YOUNG_S
+        assert (later - earlier).total_seconds() >= 0.9 * STARTING_S
 
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="/dev/full is not for this user")

@@ -38,7 +38,7 @@ from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.https_worker import IDLE_S, Worker
 from airlock_daemon.serving.request.https import Operations
 from airlock_daemon.serving.request.sources import Secret, Sources
-from airlock_daemon.serving.request.state import EVERY_S, MOST_RECORDS, AgentState, Caller
+from airlock_daemon.serving.request.state import EVERY_S, MAX_RECORDS, AgentState, Caller
 from airlock_daemon.serving.session import Cancellation
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
@@ -182,12 +182,12 @@ async def test_past_a_thousand_in_a_minute_they_are_counted(
     """An agent that asks without end does not push the records of others away."""
     async with worker_and_process(tmp_path) as ends:
         refused = Refused(connection=1, host="other.test", port=443, rule="host", reason="no")
-        for _ in range(MOST_RECORDS + 5):
+        for _ in range(MAX_RECORDS + 5):
             ends.operations.note_refused(refused, CALLER)
         await trio.sleep(EVERY_S)
         ends.operations.note_refused(refused, CALLER)
     counts = [each["count"] for each in ends.records()]
-    assert counts.count(None) == MOST_RECORDS + 1
+    assert counts.count(None) == MAX_RECORDS + 1
     assert sum(each for each in counts if each) == 5
 
 
@@ -197,14 +197,14 @@ async def test_what_may_change_something_is_recorded_however_many_there_were(
     """Nobody hides a change behind a thousand looks."""
     async with worker_and_process(tmp_path) as ends:
         refused = Refused(connection=1, host="other.test", port=443, rule="host", reason="no")
-        for _ in range(MOST_RECORDS):
+        for _ in range(MAX_RECORDS):
             ends.operations.note_refused(refused, CALLER)
         for number, method in enumerate(("GET", "POST")):
             answer = await ends.operations.judge(ask(number, method=method), CALLER)
             assert answer.refusal is None
             done = Finished(question=number, status=200, sent=0, received=0, duration_ms=0)
             ends.operations.finish(done)
-    written = [each for each in ends.records()[MOST_RECORDS:] if each.get("count") is None]
+    written = [each for each in ends.records()[MAX_RECORDS:] if each.get("count") is None]
     assert [(each["event"], each["detail"]["operation"]) for each in written] == [
         ("broker-start", "api POST /ok"),
         ("broker", "api POST /ok"),

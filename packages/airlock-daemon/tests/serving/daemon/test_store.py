@@ -151,7 +151,7 @@ def test_nobody_is_told_where_there_is_no_manager() -> None:
     manager = ServiceManager({"FDSTORE": "8"})
     manager.ready()
     assert manager.capacity == 0
-    assert not manager.keep("my", 0)
+    assert not manager.store("my", 0)
 
 
 def test_a_manager_that_is_gone_keeps_nobody_from_serving(

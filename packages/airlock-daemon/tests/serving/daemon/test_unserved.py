@@ -244,7 +244,7 @@ def test_a_state_directory_of_another_user_is_none(world: World, app: Path) -> N
     """As in an image that runs as some other user: nothing is read there, and a warning says so."""
     state = State(str(world.root / "theirs"))
     notes = world.load().noted
-    state.keep_notes(notes)
+    state.write_notes(notes)
     os.chown(state.directory, 4712, 4712)
     for path in (world.root, *world.root.parents[:2]):
         path.chmod(0o755)
@@ -253,6 +253,6 @@ def test_a_state_directory_of_another_user_is_none(world: World, app: Path) -> N
         os.setuid(4711)
         faults: list[Fault] = []
         is_none = state.read_notes(faults=faults) == {} and not faults
-        warning = state.keep_notes(notes)
+        warning = state.write_notes(notes)
         os._exit(not (is_none and warning is not None))
     assert os.waitpid(pid, 0)[1] == 0

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from airlock_daemon.boundary.approval.questions import Answer, Asked, Question
+from airlock_daemon.boundary.approval.questions import Answer, ApprovalRequest, Question
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.approvals import PATIENCE_S, Approvals
 from airlock_daemon.serving.request.state import AgentState
@@ -356,7 +356,7 @@ def test_pending_shows_all_that_is_bound(daemon: Daemon) -> None:
 
 # With a clock of their own: waits of minutes take no time.
 
-ASKED = Asked(operation=Operation(("run", "sh", "-c", "asked")))
+ASKED = ApprovalRequest(operation=Operation(("run", "sh", "-c", "asked")))
 
 
 @pytest.fixture

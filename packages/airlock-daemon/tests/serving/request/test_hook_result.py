@@ -17,14 +17,14 @@ from airlock_daemon.serving.request.post_exec import (
     ResultReader,
 )
 
-MOST = 1 << 26
+MAX = 1 << 26
 
 
 async def pause() -> None:
     """Others need no turns here."""
 
 
-def read(data: bytes, *, cuts: tuple[int, ...] = (), most: int = MOST) -> HookResult | None:
+def read(data: bytes, *, cuts: tuple[int, ...] = (), most: int = MAX) -> HookResult | None:
     """Read `data`, which comes in pieces."""
     reader = ResultReader(most)
     last = 0

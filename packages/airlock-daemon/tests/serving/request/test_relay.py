@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.serving.request.relay import (
     UnexpectedDescriptors,
-    give,
     make_connection,
     make_relay,
     receive_bytes,
+    send_connection,
 )
 
 # Each gives descriptors.
@@ -76,7 +76,7 @@ def _give_one(relay: socket.socket) -> bool:
     with here, there:
         assert not here.getblocking()
         try:
-            give(relay, there)
+            send_connection(relay, there)
         except BlockingIOError:
             return False
     return True

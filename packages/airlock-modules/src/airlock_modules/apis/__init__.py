@@ -12,9 +12,9 @@ from airlock_modules.apis.credentials import (
     present,
     uses_placeholder,
 )
-from airlock_modules.apis.graphql import LONGEST_BODY, GraphQlField, read_graphql
+from airlock_modules.apis.graphql import MAX_BODY, GraphQlField, read_graphql
 from airlock_modules.apis.head import (
-    LONGEST_HEAD,
+    MAX_HEAD,
     BadHead,
     ForeignCredential,
     Head,
@@ -24,8 +24,8 @@ from airlock_modules.apis.head import (
 from airlock_modules.apis.patterns import Verdict, matches_host, share_hosts
 
 __all__ = [
-    "LONGEST_BODY",
-    "LONGEST_HEAD",
+    "MAX_BODY",
+    "MAX_HEAD",
     "Api",
     "ApiCall",
     "BadHead",

@@ -43,7 +43,7 @@ _UNCLEAR_QUOTE = re.compile(r"[\\|\u00ab\u00bb\u2018-\u201f\u2039\u203a\uff02]")
 _BY_FORMS = ("PUT", "PATCH", "DELETE")
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
 # GitHub accepts 256 characters without operators; the daemon judges them in its only thread.
-_LONGEST_SEARCH = 2048
+_MAX_SEARCH = 2048
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -359,7 +359,7 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def _may_search(self, query: str) -> bool:
         """Whether a search is limited to granted repositories."""
-        if len(query) > _LONGEST_SEARCH or query.count('"') % 2 or _UNCLEAR_QUOTE.search(query):
+        if len(query) > _MAX_SEARCH or query.count('"') % 2 or _UNCLEAR_QUOTE.search(query):
             return False
         others = query.lower()
         # A quoted text is searched for and is no qualifier.

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from airlock_modules.apis.head import BadHead, Head
 
-LONGEST_BODY = 1024 * 1024
+MAX_BODY = 1024 * 1024
 """Maximum bytes of a GraphQL request; a longer one is refused."""
 _TOKEN = re.compile(
     # Parsers differ in whether a bare CR, or formerly U+2028, ends a comment: one parser's comment
@@ -51,7 +51,7 @@ def read_graphql(head: Head, body: bytes) -> tuple[GraphQlField, ...]:
     # Parsed as a form, the same bytes would be another request.
     if not _JSON.fullmatch(head.get("content-type") or ""):
         raise BadHead("a GraphQL request whose content-type is not application/json")
-    if len(body) > LONGEST_BODY:
+    if len(body) > MAX_BODY:
         raise BadHead("a GraphQL request of more than 1 MiB")
     try:
         data = json.loads(body.decode(), object_pairs_hook=refuse_twins)

@@ -22,10 +22,10 @@ class ForeignCredential(Exception):
     """A request with a credential other than the agent's placeholder, or in a wrong place."""
 
 
-LONGEST_HEAD = 64 * 1024
+MAX_HEAD = 64 * 1024
 """Maximum bytes of a head, including the final empty line."""
-_MOST_HEADERS = 100
-_LONGEST_TARGET = 16 * 1024
+_MAX_HEADERS = 100
+_MAX_TARGET = 16 * 1024
 _LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]+) HTTP/1\.([01])")
 _NAME = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _VALUE = re.compile(rb"[\t -~\x80-\xff]*")
@@ -126,10 +126,10 @@ def head_end(buffer: bytes | bytearray) -> int | None:
 
     Raises BadHead as soon as it is too long.
     """
-    at = buffer.find(b"\r\n\r\n", 0, LONGEST_HEAD)
+    at = buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
     if at >= 0:
         return at + 4
-    if len(buffer) >= LONGEST_HEAD:
+    if len(buffer) >= MAX_HEAD:
         raise BadHead("the head of the request is longer than 64 KiB")
     return None
 
@@ -150,7 +150,7 @@ def read_head(raw: bytes, authority: str | None, *, loose_paths: bool = False) -
         raise BadHead("HTTP/1.0 is not supported; use HTTP/1.1")
     if method in _UNSPOKEN:
         raise BadHead(f"the method {method} is not supported")
-    if len(line[2]) > _LONGEST_TARGET:
+    if len(line[2]) > _MAX_TARGET:
         raise BadHead("the path is longer than 16 KiB")
     headers = _read_headers(lines)
     values = dict(headers)
@@ -185,8 +185,8 @@ def reduce_name(name: str) -> str:
 
 
 def _read_headers(lines: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
-    if len(lines) > _MOST_HEADERS:
-        raise BadHead(f"there are more than {_MOST_HEADERS} headers")
+    if len(lines) > _MAX_HEADERS:
+        raise BadHead(f"there are more than {_MAX_HEADERS} headers")
     found: dict[bytes, list[bytes]] = {}
     headers = []
     for line in lines:

@@ -19,7 +19,7 @@ from airlock_wire.text import quote
 
 Headers = list[tuple[bytes, bytes]]
 
-LONGEST_METADATA = 64 * 1024
+MAX_METADATA = 64 * 1024
 """Bytes of an upload within which its metadata must end."""
 _PREFIXES = ("/upload/", "/resumable/")
 # Parameters that name an upload, reduced to letters and digits.
@@ -75,7 +75,7 @@ def check_metadata(head: Head, pieces: Iterable[bytes], names: Iterable[str]) ->
         body = b""
         for piece in pieces:
             body += piece
-            if len(body) > LONGEST_METADATA:
+            if len(body) > MAX_METADATA:
                 raise BadHead("the metadata of an upload is longer than 64 KiB")
         if not body:
             return
@@ -98,7 +98,7 @@ def _read_part(pieces: Iterable[bytes], boundary: bytes) -> bytes:
     damaged = BadHead("an upload is no two parts that can be read in one way only")
     begin, tail, count = b"", b"", 0
     for piece in pieces:
-        begin += piece[: LONGEST_METADATA - len(begin)]
+        begin += piece[: MAX_METADATA - len(begin)]
         seen = tail + piece
         count += seen.count(boundary)
         tail = seen[1 - len(boundary) :]

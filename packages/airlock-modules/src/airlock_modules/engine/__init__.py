@@ -43,9 +43,9 @@ from airlock_modules.engine.images import (
     read_image_reference,
     shorten_name,
 )
-from airlock_modules.engine.listing import LONGEST_OBJECT, Listing
+from airlock_modules.engine.listing import MAX_OBJECT, Listing
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
-from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
+from airlock_modules.engine.ports import LOOPBACK, MAX_PORTS, read_ports
 from airlock_modules.engine.resources import (
     confine_network,
     find_connected,
@@ -60,7 +60,7 @@ from airlock_modules.engine.resources import (
     read_volume,
 )
 from airlock_modules.engine.strict import (
-    LONGEST_BODY,
+    MAX_BODY,
     Reference,
     Refused,
     decode,
@@ -74,10 +74,10 @@ __all__ = [
     "IMAGE_LABEL",
     "JOINS",
     "LABEL",
-    "LONGEST_BODY",
-    "LONGEST_OBJECT",
     "LOOPBACK",
-    "MOST_PORTS",
+    "MAX_BODY",
+    "MAX_OBJECT",
+    "MAX_PORTS",
     "NEWEST",
     "OLDEST",
     "OWN_NETWORK",

@@ -18,9 +18,9 @@ from airlock_modules.engine.strict import malformed
 from airlock_wire.text import quote
 
 _BLOCK = 512
-_MOST_NAMING = 1 << 20
-_MOST_ENTRIES = 10_000
-_LONGEST_PATH = 100
+_MAX_NAMING = 1 << 20
+_MAX_ENTRIES = 10_000
+_MAX_PATH = 100
 _MANIFEST, _INDEX, _REPOSITORIES = "manifest.json", "index.json", "repositories"
 _BY_DIGEST = (_INDEX, "oci-layout")
 
@@ -95,14 +95,14 @@ class ArchiveRewriter:
         path = entry.name.removeprefix("./")
         path = path.rstrip("/") if entry.isdir() else path
         _check(entry, path)
-        if path in self._paths or len(self._paths) >= _MOST_ENTRIES:
+        if path in self._paths or len(self._paths) >= _MAX_ENTRIES:
             raise malformed(f"the archive has {quote(path, limit=80)} twice, or too many entries")
         self._paths.add(path)
         size = entry.size + -entry.size % _BLOCK
         if entry.isdir():
             yield _write_header(path, 0, kind=tarfile.DIRTYPE) if path not in ("", ".") else b""
         elif path in (_MANIFEST, _INDEX, *self._dropped):
-            if entry.size > _MOST_NAMING:
+            if entry.size > _MAX_NAMING:
                 raise malformed(f"{path} of the archive is too long")
             self._naming = path, entry.size, size
         else:
@@ -160,7 +160,7 @@ def _check(entry: tarfile.TarInfo, path: str) -> None:
     is_odd = any(each in ("", ".", "..") for each in segments) and not (
         entry.isdir() and path in ("", ".")
     )
-    if is_odd or not path.isascii() or not path.isprintable() or len(path) > _LONGEST_PATH:
+    if is_odd or not path.isascii() or not path.isprintable() or len(path) > _MAX_PATH:
         raise malformed(f"{quote(path, limit=80)} of the archive is no plain path")
     if entry.size < 0 or (entry.isdir() and entry.size):
         raise malformed(f"{quote(path, limit=80)} of the archive has no possible size")

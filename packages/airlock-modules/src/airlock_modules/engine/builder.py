@@ -18,7 +18,7 @@ from airlock_modules.engine.names import Ownership
 from airlock_modules.engine.strict import Refused, encode, malformed
 
 _BLOCK = 512
-_LONGEST_CONFIGURATION = 1 << 16
+_MAX_CONFIGURATION = 1 << 16
 _CONTAINER = "buildx_buildkit_"
 _REPOSITORY = "docker.io/moby/buildkit"
 _TAGS = "buildx-"
@@ -120,7 +120,7 @@ class NoConfiguration:
     def feed(self, data: bytes) -> bytes:
         """Take a piece; nothing is passed on. Raises Refused."""
         self._archive += data
-        if len(self._archive) > _LONGEST_CONFIGURATION:
+        if len(self._archive) > _MAX_CONFIGURATION:
             raise _refuse_configuration()
         return b""
 

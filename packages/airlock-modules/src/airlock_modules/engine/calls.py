@@ -45,7 +45,7 @@ _SLOT = re.compile(r"\{([a-z]+)\}")
 _SLOTS = {"image": "(.+)"}
 _TRUE = frozenset({"1", "true", "True"})
 _FALSE = frozenset({"", "0", "false", "False"})
-_LONGEST_QUERY = 8192
+_MAX_QUERY = 8192
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -116,12 +116,12 @@ _ps = text(
 )
 _keys = text(r"[A-Za-z0-9@^\[\],_?-]{0,100}")
 _word = text("[A-Za-z0-9+._-]{0,40}")
-_path = text(most=4096)
-_note = text(most=4096)
+_path = text(limit=4096)
+_note = text(limit=4096)
 
 
 def _platform(value: object, place: str) -> object:
-    return text("[a-z0-9]*(?:/[a-z0-9]+){0,2}", most=40)(value, place)
+    return text("[a-z0-9]*(?:/[a-z0-9]+){0,2}", limit=40)(value, place)
 
 
 def _filters(**readers: Reader) -> Reader:
@@ -150,7 +150,7 @@ def _filters(**readers: Reader) -> Reader:
 
 
 def _image_label(value: object, place: str) -> object:
-    word = text(most=4096)(value, place)
+    word = text(limit=4096)(value, place)
     if isinstance(word, str) and is_airlocks(word.removesuffix("!")):
         raise not_granted(place, word)
     return word
@@ -329,7 +329,7 @@ TABLE = (
         "container.commit",
         query={
             "container": _id,
-            "repo": text(most=255),
+            "repo": text(limit=255),
             "tag": _word,
             "comment": _note,
             "author": _note,
@@ -370,7 +370,7 @@ TABLE = (
         "image.import",
         query={
             "fromSrc": one_of("-"),
-            "repo": text(most=255),
+            "repo": text(limit=255),
             "tag": _word,
             "message": _note,
             "changes": _note,
@@ -383,7 +383,7 @@ TABLE = (
     _call(
         "POST /images/create",
         "image.pull",
-        query={"fromImage": text(most=255), "tag": text(most=128), "platform": _platform},
+        query={"fromImage": text(limit=255), "tag": text(limit=128), "platform": _platform},
         answers="stream",
     ),
     # The agent has no caches of the engine's own builder.
@@ -397,7 +397,7 @@ TABLE = (
     ),
     _call("GET /images/{image}/history", "image.history"),
     _call("POST /images/{image}/push", "image.push", query={"tag": _word}, answers="stream"),
-    _call("POST /images/{image}/tag", "image.tag", query={"repo": text(most=255), "tag": _word}),
+    _call("POST /images/{image}/tag", "image.tag", query={"repo": text(limit=255), "tag": _word}),
     _call("DELETE /images/{image}", "image.remove", query={"force": _flag, "noprune": _flag}),
 )
 """All calls that can be granted. The order decides where two paths match: fixed ones come first."""
@@ -471,7 +471,7 @@ def _read_target(kind: str, value: str) -> Reference:
 
 
 def _read_query(call: Call, query: str) -> dict[str, object]:
-    if len(query) > _LONGEST_QUERY:
+    if len(query) > _MAX_QUERY:
         raise malformed("its query is longer than 8 KiB")
     if ";" in query:
         raise malformed("a semicolon in its query")

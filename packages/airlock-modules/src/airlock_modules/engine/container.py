@@ -81,7 +81,7 @@ _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges:true", "no-new-pri
 # Bounds what a container's output takes of the host's disk. SDKs read this driver's.
 _LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "3"}}
 _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/(tcp|udp))?")
-_MOST_PORT = 65_535
+_MAX_PORT = 65_535
 _LOOPBACK_OR_ALL = one_of("", "0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - never listened on
 _NETWORK_DEFAULTS = ("", "default", "bridge")
 JOINS = "container:"
@@ -141,13 +141,13 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
 
 
 _words = either(list, items(text()), text())
-_path = text(r"/[^\x00-\x1f:]*", most=4096)
+_path = text(r"/[^\x00-\x1f:]*", limit=4096)
 _hostname = text(r"[A-Za-z0-9_.-]{0,253}")
 
 
 def _read_port(value: object, place: str) -> Value:
     found = _PORT.fullmatch(value) if isinstance(value, str) else None
-    if found is None or int(found[1]) > _MOST_PORT:
+    if found is None or int(found[1]) > _MAX_PORT:
         raise not_granted(place, value)
     return f"{found[1]}/{found[2] or 'tcp'}"
 
@@ -183,7 +183,7 @@ def _read_network_name(value: object, place: str) -> Value:
     return read_reference("network", value, place)
 
 
-endpoint = record({"Aliases": items(_hostname, most=50)})
+endpoint = record({"Aliases": items(_hostname, limit=50)})
 """How a container is in a network: by further names, and nothing else of its own choice."""
 
 
@@ -214,7 +214,7 @@ def _read_capability(value: object, place: str) -> Value:
 _mount = record(
     {
         "Type": one_of("bind", "volume", "tmpfs"),
-        "Source": text(most=4096),
+        "Source": text(limit=4096),
         "Target": _path,
         "ReadOnly": flag,
         "Consistency": dropped("", "default", "consistent", "cached", "delegated"),
@@ -225,7 +225,7 @@ _mount = record(
             {
                 "NoCopy": flag,
                 "Labels": labels,
-                "Subpath": text(r"[^\x00-\x1f]*", most=4096),
+                "Subpath": text(r"[^\x00-\x1f]*", limit=4096),
                 "DriverConfig": record({"Name": dropped("", "local")}),
             }
         ),
@@ -238,18 +238,18 @@ _TMPFS_OPTION = (
     "defaults|rw|ro|exec|noexec|suid|nosuid|nodev|(?:no|rel|strict)atime|"
     "(?:size|nr_blocks|nr_inodes)=[0-9]{1,18}[kKmMgG%]?|mode=[0-7]{1,5}|[ug]id=[0-9]{1,10}"
 )
-_tmpfs = text(f"(?:(?:{_TMPFS_OPTION})(?:,(?:{_TMPFS_OPTION})){{0,20}})?", most=400)
+_tmpfs = text(f"(?:(?:{_TMPFS_OPTION})(?:,(?:{_TMPFS_OPTION})){{0,20}})?", limit=400)
 _ulimit = record({"Name": one_of(*_ULIMITS), "Soft": number(-1), "Hard": number(-1)})
 _restart = record({"Name": dropped("", "no"), "MaximumRetryCount": dropped(0)})
 
 _host_config = record(
     {
         "AutoRemove": flag,
-        "Binds": items(text(most=8192)),
+        "Binds": items(text(limit=8192)),
         "CapAdd": items(_read_capability),
         "CapDrop": items(text("(?:[Cc][Aa][Pp]_)?[A-Za-z_]{1,30}")),
         "CgroupnsMode": dropped("", "private"),
-        "ConsoleSize": items(number(0, 65_535), most=2),
+        "ConsoleSize": items(number(0, 65_535), limit=2),
         # Where the client writes the id, which concerns the client alone.
         "ContainerIDFile": unused(text()),
         "CpuPeriod": number(0, 1_000_000),
@@ -266,20 +266,20 @@ _host_config = record(
         "MemoryReservation": number(0),
         "MemorySwap": number(-1),
         "MemorySwappiness": dropped(-1),
-        "Mounts": items(_mount, most=100),
+        "Mounts": items(_mount, limit=100),
         "NanoCpus": number(0),
         "NetworkMode": _read_network_mode,
         "OomScoreAdj": number(0, 1000),
         "PidsLimit": number(-1),
-        "PortBindings": mapping(_read_port, items(_binding, most=4), most=100),
+        "PortBindings": mapping(_read_port, items(_binding, limit=4), limit=100),
         "PublishAllPorts": flag,
         "ReadonlyPaths": dropped(None),
         "ReadonlyRootfs": flag,
         "RestartPolicy": _restart,
         "SecurityOpt": items(dropped(*_NO_NEW_PRIVILEGES)),
         "ShmSize": number(0),
-        "Tmpfs": mapping(_path, _tmpfs, most=100),
-        "Ulimits": items(_ulimit, most=20),
+        "Tmpfs": mapping(_path, _tmpfs, limit=100),
+        "Ulimits": items(_ulimit, limit=20),
     }
 )
 
@@ -314,11 +314,11 @@ _container = record(
         "Domainname": _hostname,
         "Entrypoint": _words,
         "Env": items(text()),
-        "ExposedPorts": mapping(_read_port, record({}), most=1000),
+        "ExposedPorts": mapping(_read_port, record({}), limit=1000),
         "Healthcheck": _healthcheck,
         "HostConfig": _host_config,
         "Hostname": _hostname,
-        "Image": text(most=255),
+        "Image": text(limit=255),
         "Labels": labels,
         "NetworkDisabled": flag,
         "NetworkingConfig": record({"EndpointsConfig": _read_endpoints}),
@@ -330,7 +330,7 @@ _container = record(
         "Tty": flag,
         "User": text(r"[A-Za-z0-9_.$:-]{0,100}"),
         "Volumes": mapping(_path, record({})),
-        "WorkingDir": text(most=4096),
+        "WorkingDir": text(limit=4096),
     }
 )
 
@@ -366,7 +366,7 @@ def read_container(
     mode = host.setdefault("NetworkMode", Reference("network", OWN_NETWORK))
     # Each is always there, so that none is inherited from the image.
     marks = {IMAGE_LABEL: image, USER_LABEL: user, PORTS_LABEL: ""}
-    found["Labels"] = ownership.mark({**found.get("Labels", {}), **marks})
+    found["Labels"] = ownership.add_labels({**found.get("Labels", {}), **marks})
     found["Image"] = read_image_reference(image, "Image")
     found["HostConfig"] = host
     found["NetworkingConfig"] = {"EndpointsConfig": _join_networks(mode, networks, name)}
@@ -398,7 +398,7 @@ def _read_ports(bindings: Mapping[str, Any]) -> dict[str, int]:
     ports: dict[str, int] = {}
     for port, wanted in bindings.items():
         numbers = {int(each.get("HostPort") or 0) for each in wanted} or {0}
-        if len(numbers) > 1 or max(numbers) > _MOST_PORT:
+        if len(numbers) > 1 or max(numbers) > _MAX_PORT:
             raise not_granted(f"HostConfig.PortBindings.{port}", wanted)
         ports[port] = numbers.pop()
     return ports
@@ -509,7 +509,7 @@ def _place_volume(mount: dict[str, Any], ownership: Ownership) -> dict[str, Any]
     kept = _keep(mount, "Type", "Source", "Target", "ReadOnly", "VolumeOptions")
     options = kept.setdefault("VolumeOptions", {})
     # The engine makes a volume that is not there: it must be the agent's.
-    options["Labels"] = ownership.mark(options.get("Labels", {}))
+    options["Labels"] = ownership.add_labels(options.get("Labels", {}))
     if options.get("Subpath"):
         _check_path(options["Subpath"], "VolumeOptions.Subpath")
     if kept.get("Source"):

@@ -25,7 +25,7 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _ID = re.compile("(?:sha256:)?[0-9a-f]{12,64}")
-_LONGEST = 255
+_MAX_LENGTH = 255
 
 
 class ImageName(Struct, frozen=True):
@@ -55,7 +55,7 @@ def read_image_name(text: str) -> ImageName:
         path, colon, tag = name, "", ""
     domain, rest = _split(path)
     is_good = (
-        len(text) <= _LONGEST
+        len(text) <= _MAX_LENGTH
         and domain != _OWN_DOMAIN
         and _DOMAIN.fullmatch(domain)
         and _PATH.fullmatch(rest)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-LONGEST_OBJECT = 1 << 20
+MAX_OBJECT = 1 << 20
 """Maximum bytes of one object of a list."""
 # A text, with its end if that is there, or a bracket.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{}]', re.DOTALL)
@@ -20,7 +20,7 @@ class Listing:
     `form` is its first bracket; `dropped` counts the objects of more than `longest` bytes.
     """
 
-    def __init__(self, longest: int = LONGEST_OBJECT) -> None:
+    def __init__(self, longest: int = MAX_OBJECT) -> None:
         self.dropped = 0
         self._longest = longest
         self.form = b""

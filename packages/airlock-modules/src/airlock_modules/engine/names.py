@@ -58,14 +58,14 @@ class Ownership(Struct, frozen=True):
     @property
     def filters(self) -> list[str]:
         """The values of the filter `label` that list its objects alone."""
-        return [f"{name}={value}" for name, value in self.mark({}).items()]
+        return [f"{name}={value}" for name, value in self.add_labels({}).items()]
 
     def owns(self, name: object, labels: object) -> bool:
         """Whether an object with this name, as the engine has it, is the agent's."""
         if not isinstance(name, str) or not isinstance(labels, Mapping):
             return False
         is_named = name.removeprefix("/").startswith(self.prefix)
-        return is_named and self.mark({}).items() <= labels.items()
+        return is_named and self.add_labels({}).items() <= labels.items()
 
     @property
     def root_prefix(self) -> str:
@@ -94,7 +94,7 @@ class Ownership(Struct, frozen=True):
         rest = f".*{pattern}" if begins is None else pattern[begins.end() :]
         return "^/?" + self.prefix.replace(".", r"\.") + rest
 
-    def mark(self, labels: Mapping[str, str]) -> dict[str, str]:
+    def add_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The client's labels, with the agent's own."""
         return {**labels, LABEL: self.agent, INSTALLATION_LABEL: self.installation}
 
@@ -125,8 +125,8 @@ def _read_label(value: object, place: str) -> object:
     return outer_label(name)
 
 
-_TEXT = text(most=4096)
-_LONGEST_LABELS = 64 << 10
+_TEXT = text(limit=4096)
+_MAX_LABELS = 64 << 10
 _read_labels = mapping(_read_label, text())
 
 
@@ -134,9 +134,9 @@ def labels(value: object, place: str) -> object:
     """The client's labels, none of which is Airlock's, by their names at the engine."""
     found = _read_labels(value, place)
     # Every list of the engine has them, also other people's.
-    if len(encode(found)) > _LONGEST_LABELS:
+    if len(encode(found)) > _MAX_LABELS:
         raise Refused(
-            f"{place} is longer than {_LONGEST_LABELS >> 10} KiB",
+            f"{place} is longer than {_MAX_LABELS >> 10} KiB",
             hint="give it fewer labels, or shorter ones",
             rule="labels",
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from airlock_modules.engine.names import PORTS_LABEL
 
-MOST_PORTS = 64
+MAX_PORTS = 64
 """The most ports of all of an agent's containers that run, as many as the shim listens at."""
 LOOPBACK = "127.0.0.1"
 

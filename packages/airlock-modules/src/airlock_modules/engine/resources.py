@@ -27,7 +27,7 @@ from airlock_modules.engine.strict import (
 )
 
 _NO_ADDRESS = "com.docker.network.bridge.inhibit_ipv4"
-_size = items(number(0, 65_535), most=2)
+_size = items(number(0, 65_535), limit=2)
 _exec = record(
     {
         "AttachStdin": flag,
@@ -41,7 +41,7 @@ _exec = record(
         "Env": items(text()),
         "Tty": flag,
         "User": text(r"[A-Za-z0-9_.$:-]{0,100}"),
-        "WorkingDir": text(most=4096),
+        "WorkingDir": text(limit=4096),
     }
 )
 _exec_start = record({"Detach": flag, "Tty": flag, "ConsoleSize": _size})
@@ -57,7 +57,7 @@ _network = record(
         "IPAM": record({"Driver": dropped("", "default")}),
         "Internal": flag,
         "Labels": labels,
-        "Name": text(most=128),
+        "Name": text(limit=128),
         "Scope": dropped("", "local"),
     }
 )
@@ -66,7 +66,7 @@ _connect = record(
 )
 _disconnect = record({"Container": reference("container"), "Force": flag})
 
-_volume = record({"Driver": dropped("", "local"), "Labels": labels, "Name": text(most=128)})
+_volume = record({"Driver": dropped("", "local"), "Labels": labels, "Name": text(limit=128)})
 
 
 def read_exec(body: bytes, *, user: str) -> dict[str, Value]:
@@ -160,7 +160,7 @@ def read_commit(body: bytes) -> None:
 
 
 def _mark(found: dict[str, Any], ownership: Ownership) -> dict[str, Value]:
-    return {**found, "Labels": ownership.mark(found.get("Labels", {}))}
+    return {**found, "Labels": ownership.add_labels(found.get("Labels", {}))}
 
 
 def _require(found: Mapping[str, Value], name: str) -> None:

@@ -21,13 +21,13 @@ from airlock_wire.text import quote
 Value = object
 Reader = Callable[[object, str], Value]
 
-LONGEST_BODY = 1 << 18
+MAX_BODY = 1 << 18
 """Maximum bytes of a body that is read."""
 _DEEPEST = 16
-_LONGEST_TEXT = 64 * 1024
-_MOST_ITEMS = 1000
+_MAX_TEXT = 64 * 1024
+_MAX_ITEMS = 1000
 _LARGEST = (1 << 63) - 1
-_LONGEST_SHOWN = 80
+_MAX_SHOWN = 80
 _PLAIN = re.compile("[A-Za-z0-9_-]{1,80}")
 _NUL_OR_SURROGATE = re.compile("[\x00\ud800-\udfff]")
 _HTTP_FORBIDDEN = 403
@@ -73,7 +73,7 @@ def malformed(problem: str) -> Refused:
 def not_granted(place: str, value: object) -> Refused:
     """The refusal of a value at `place` that no profile grants."""
     shown = json.dumps(value, ensure_ascii=True)
-    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+    shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
     return Refused(
         f"{place} = {shown} is not granted",
         hint=f"leave {place} out; on the host, airlock show docker --security lists the grants",
@@ -83,8 +83,8 @@ def not_granted(place: str, value: object) -> Refused:
 
 def decode(body: bytes) -> object:
     """Decode JSON. Raises Refused if it is ambiguous, too deep or too long."""
-    if len(body) > LONGEST_BODY:
-        raise malformed(f"its body is longer than {LONGEST_BODY} bytes")
+    if len(body) > MAX_BODY:
+        raise malformed(f"its body is longer than {MAX_BODY} bytes")
     try:
         value: object = json.loads(
             body.decode(), object_pairs_hook=_read_pairs, parse_constant=_refuse_constant
@@ -185,15 +185,15 @@ def number(lowest: int, highest: int = _LARGEST) -> Reader:
     return read
 
 
-def text(pattern: str | None = None, *, most: int = _LONGEST_TEXT) -> Reader:
-    """A text without NUL and of at most `most` characters; with `pattern`, one that matches it."""
+def text(pattern: str | None = None, *, limit: int = _MAX_TEXT) -> Reader:
+    """A text without NUL and of at most `limit` characters; with `pattern`, one that matches it."""
     expression = None if pattern is None else re.compile(pattern)
 
     def read(value: object, place: str) -> Value:
         if not isinstance(value, str) or _NUL_OR_SURROGATE.search(value):
             raise malformed(f"{place} is no text")
-        if len(value) > most:
-            raise malformed(f"{place} is longer than {most} characters")
+        if len(value) > limit:
+            raise malformed(f"{place} is longer than {limit} characters")
         if expression is not None and not expression.fullmatch(value):
             raise not_granted(place, value)
         return value
@@ -227,27 +227,27 @@ def dropped(*values: object) -> Reader:
     return unused(one_of(*values))
 
 
-def items(reader: Reader, *, most: int = _MOST_ITEMS) -> Reader:
-    """A list of at most `most` values."""
+def items(reader: Reader, *, limit: int = _MAX_ITEMS) -> Reader:
+    """A list of at most `limit` values."""
 
     def read(value: object, place: str) -> Value:
         if not isinstance(value, list):
             raise malformed(f"{place} is no list")
-        if len(value) > most:
-            raise malformed(f"{place} has more than {most} items")
+        if len(value) > limit:
+            raise malformed(f"{place} has more than {limit} items")
         return [reader(each, f"{place}[{index}]") for index, each in enumerate(value)]
 
     return read
 
 
-def mapping(key: Reader, reader: Reader, *, most: int = _MOST_ITEMS) -> Reader:
+def mapping(key: Reader, reader: Reader, *, limit: int = _MAX_ITEMS) -> Reader:
     """An object whose keys `key` reads, and whose values `reader` reads."""
 
     def read(value: object, place: str) -> Value:
         if not isinstance(value, dict):
             raise malformed(f"{place} is no object")
-        if len(value) > most:
-            raise malformed(f"{place} has more than {most} members")
+        if len(value) > limit:
+            raise malformed(f"{place} has more than {limit} members")
         return {
             key(name, f"a key of {place}"): reader(inner, f"{place}.{quote(name, limit=80)}")
             for name, inner in value.items()

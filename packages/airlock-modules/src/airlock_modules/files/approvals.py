@@ -24,8 +24,8 @@ from airlock_modules.rules.judgement import PlainRules
 from airlock_wire.text import quote
 
 WAIT_S = 300.0
-_SHORTEST_S, _LONGEST_S = 30.0, 3600.0
-_MOST_PATTERNS = 200
+_MIN_WAIT_S, _MAX_WAIT_S = 30.0, 3600.0
+_MAX_PATTERNS = 200
 _EXAMPLE = 'write it like "git push * refs/heads/release/**" or "run terraform apply"'
 # Connections to destinations without a credential: no request can be shown to a person.
 _UNASKED = ("connect",)
@@ -145,15 +145,15 @@ def _fold(word: str) -> frozenset[str]:
 def read_approvals(table: TableReader) -> ApprovalRules | None:
     """Read `[approve]`, None if it requires nothing; `table` records faults."""
     texts = table.strings("require")
-    if len(texts) > _MOST_PATTERNS:
-        table.fault("require", f"has more than {_MOST_PATTERNS} patterns", "use wider ones")
+    if len(texts) > _MAX_PATTERNS:
+        table.fault("require", f"has more than {_MAX_PATTERNS} patterns", "use wider ones")
     found = (_read_pattern(table, text) for text in texts)
     notify = table.strings("notify")
     if notify and not notify[0]:
         table.fault("notify", "names no program", 'write it like ["notify-send", "Airlock"]')
     rules = ApprovalRules(
         require=tuple(each for each in found if each is not None),
-        wait_s=table.number("wait_s", default=300, minimum=_SHORTEST_S, maximum=_LONGEST_S),
+        wait_s=table.number("wait_s", default=300, minimum=_MIN_WAIT_S, maximum=_MAX_WAIT_S),
         notify=notify,
     )
     if not texts and (notify or table.has("wait_s")):

@@ -7,7 +7,7 @@ from airlock_modules.remotes.grants import is_pattern
 _IMAGE_REMEDY = "write it like docker.io/library/* or ghcr.io/acme/**, without a tag"
 _NAME_REMEDY = "write a name, or a pattern such as db-*"
 _NETWORKS = ("internal", "isolated", "bridge")
-_MOST_CONTAINERS = 10_000
+_MAX_CONTAINERS = 10_000
 
 
 def read_docker_grant(table: TableReader) -> DockerGrant:
@@ -26,7 +26,7 @@ def read_docker_grant(table: TableReader) -> DockerGrant:
         is_isolated=network == "isolated",
         publishes_on_host=table.boolean("host_ports", default=False),
         root_binds=table.boolean("root_binds", default=False),
-        containers=table.integer("containers", default=50, minimum=1, maximum=_MOST_CONTAINERS),
+        containers=table.integer("containers", default=50, minimum=1, maximum=_MAX_CONTAINERS),
         engine=_read_engine(table),
         builder=_read_builder(table),
     )

@@ -39,7 +39,7 @@ Workspace = Literal["required", "optional", "none"]
 _PROGRAMS = {"git": "ssh", "ssh": "ssh", "sign": "ssh-keygen"}
 _BROKERS: Mapping[str, Broker] = {each: each for each in get_args(Broker)}
 _WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
-_LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
+_MAX_TIMEOUT_S = 7 * 24 * 3600.0
 _OF_A_COMMAND = (*("deny", "allow", "syntax", "examples", "env", "args", "exec", "sandbox"),)
 _NO_CREDENTIALS = (
     "is of earlier releases: a box holds no credential any more",
@@ -202,7 +202,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         append=args.strings("append"),
         concurrent=run.boolean("concurrent", default=True),
         workspace=_WORKSPACES.get(workspace, "optional"),
-        timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_LONGEST_TIMEOUT_S),
+        timeout_s=run.number("timeout_s", default=0.0, minimum=0.0, maximum=_MAX_TIMEOUT_S),
         sandbox=sandbox,
         apis=apis,
         clients=clients,

@@ -48,7 +48,7 @@ def is_secret(path: str) -> bool:
 
 _ENTRY = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_LONGEST_NAME = 253
+_MAX_NAME = 253
 _HIGHEST_PORT = 65535
 PRESETS: Mapping[str, tuple[str, ...]] = {
     "@packages": (
@@ -129,7 +129,7 @@ def _normalise(entry: str) -> str | None:
 def _is_host(host: str) -> bool:
     name = host.removeprefix("*.")
     labels = name.split(".")
-    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)):
+    if len(name) > _MAX_NAME or not all(map(_LABEL.fullmatch, labels)):
         return False
     if name != host and len(labels) == 1:
         return False

@@ -8,7 +8,7 @@ from airlock_modules.reading.parsed import Flag, Parsed, Piece
 from airlock_modules.reading.plain import PlainArgument, PlainReading
 from airlock_wire.text import quote
 
-_MOST_SHOWN = 10
+_MAX_SHOWN = 10
 """How many arguments of a nested program's command line to show."""
 
 
@@ -56,8 +56,8 @@ def _describe_parsed(parsed: Parsed) -> Iterator[str]:
     for piece in parsed.unknown:
         yield f"unknown {_describe_piece(piece)}"
     if parsed.rest:
-        shown = " ".join(map(quote, parsed.rest[:_MOST_SHOWN]))
-        more = " ..." if len(parsed.rest) > _MOST_SHOWN else ""
+        shown = " ".join(map(quote, parsed.rest[:_MAX_SHOWN]))
+        more = " ..." if len(parsed.rest) > _MAX_SHOWN else ""
         yield f"not for this tool: {shown}{more}"
     for use in parsed.paths:
         by = f" of {use.by}" if use.by else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from airlock_modules.reading.option_table import NUMBER, FlagSpec, Kind, OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
 
-LONGEST_PATH = 4096
+MAX_PATH = 4096
 """PATH_MAX of limits.h: no system call accepts a longer path."""
 
 
@@ -27,7 +27,7 @@ def find_paths(
 
     The tool enters the directories of its `CHDIR` flags in turn; every other path is relative to
     the last one. An `EITHER` flag counts as entering and opening its path. Joining stops once the
-    directory exceeds `LONGEST_PATH`, so the caller can refuse it for its length.
+    directory exceeds `MAX_PATH`, so the caller can refuse it for its length.
     """
     with_paths = [flag for flag in flags if flag.takes_path]
     found, base = _enter(flag for flag in with_paths if _has_kind(flag, "CHDIR", "EITHER"))
@@ -66,7 +66,7 @@ def _enter(flags: Iterable[Flag]) -> tuple[list[PathUse], str]:
                 found.append(_use(value, by=flag.name))
                 continue
             offset = None if base else value.offset
-            if len(base) <= LONGEST_PATH:
+            if len(base) <= MAX_PATH:
                 base = posixpath.join(base, value.text)
             joined = PathUse(base, value.argument, offset, flag.name)
     if joined is not None:
@@ -80,9 +80,9 @@ def _has_path_words(table: OptionTable, command: tuple[str, ...]) -> bool:
     )
 
 
-MOST_LETTERS = 1024
+MAX_LETTERS = 1024
 """How many flags may follow another in a cluster, over all arguments."""
-_MOST_UNSURE = 16
+_MAX_UNSURE = 16
 """How many letters of one cluster may be `unsure` about taking a value."""
 
 
@@ -263,7 +263,7 @@ class _ArgumentReader:
         for index in range(1, len(text)):
             if index > 1:
                 self._letters += 1
-                if self._letters > MOST_LETTERS:
+                if self._letters > MAX_LETTERS:
                     self.excess = Piece(text, at)
                     self._next = len(self.args)
                     return
@@ -275,7 +275,7 @@ class _ArgumentReader:
             spec = exact.get(name)
             if spec is None and self.scope.is_open:
                 spec = FlagSpec(names=(name,))
-            if spec is None or unsure == _MOST_UNSURE:
+            if spec is None or unsure == _MAX_UNSURE:
                 self.unknown.append(Piece(text, at))
                 return
             if spec.takes in ("value", "several", "optional"):

@@ -37,7 +37,7 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 # Includes what a shell without single quotes (cmd.exe) would interpret, and the star: a refusal
 # suggests the path as a line of the grant, where a star is a wildcard.
 _REFUSED_IN_PATHS = re.compile(r"[\x00-\x1f\x7f%\\'\"!?#&|<>^;`$*]")
-_LONGEST_PATH = 4096
+_MAX_PATH = 4096
 _HIGHEST_PORT = 65535
 
 
@@ -113,8 +113,8 @@ def read_path(text: str) -> str:
     shown = quote(text, limit=80)
     if _REFUSED_IN_PATHS.search(text) or not text.isprintable():
         raise RemoteError(f"the path {shown} holds a character that is not passed on", rule="path")
-    if len(text) > _LONGEST_PATH:
-        raise RemoteError(f"the path {shown} is longer than {_LONGEST_PATH}", rule="path")
+    if len(text) > _MAX_PATH:
+        raise RemoteError(f"the path {shown} is longer than {_MAX_PATH}", rule="path")
     parts = text.removeprefix("/").removesuffix("/").split("/")
     if any(not part.strip(" .") for part in parts) or parts == [".git"]:
         raise RemoteError(f"the path {shown} is empty, or has an empty part, . or ..", rule="path")

@@ -19,7 +19,7 @@ SERVICES: dict[str, Service] = {
 
 FLUSH = b"0000"
 # Bytes of a packet, including its length field.
-MOST = 65520
+MAX_PACKET = 65520
 
 _LENGTH = 4
 _DIGITS = frozenset(b"0123456789abcdef")
@@ -50,18 +50,18 @@ class PacketReader:
     hexadecimal digits and at least one byte. `size` counts the bytes of the packets returned.
     """
 
-    def __init__(self, *, most: int, what: str = "a list of refs") -> None:
-        """Accept at most `most` bytes; beyond them `take` raises RemoteError.
+    def __init__(self, *, limit: int, what: str = "a list of refs") -> None:
+        """Accept at most `limit` bytes; beyond them `take` raises RemoteError.
 
         `what` names the data in errors.
         """
-        self._most = most
+        self._most = limit
         self._what = what
         self._held = bytearray()
         self.size = 0
 
     @property
-    def held(self) -> bytes:
+    def received(self) -> bytes:
         """All bytes fed, including packets already returned."""
         return bytes(self._held)
 
@@ -86,7 +86,7 @@ class PacketReader:
         if length == 0:
             self.size = start
             return b""
-        if length <= _LENGTH or length > MOST:
+        if length <= _LENGTH or length > MAX_PACKET:
             raise RemoteError(f"{self._what} holds a packet of length {length}", rule="pkt-line")
         end = self.size + length
         if len(self._held) < end:
@@ -101,7 +101,7 @@ def frame(payload: bytes) -> bytes:
 
 
 # Bytes of the service packet, a flush, and the first packet of the advertisement.
-_MOST_ADVERTISED = 1 << 18
+_MAX_ADVERTISED = 1 << 18
 _VERSION_2 = b"version 2"
 _ERROR = b"ERR "
 
@@ -117,7 +117,7 @@ class AdvertisementReader:
     def __init__(self, service: Service) -> None:
         """`service` is the requested service."""
         self._service = service
-        self._packets = PacketReader(most=_MOST_ADVERTISED, what="the answer of the server")
+        self._packets = PacketReader(limit=_MAX_ADVERTISED, what="the answer of the server")
         self._start = 0
         self.is_error = False
         self._expected: Literal["anything", "flush", "first", "nothing"] = "anything"
@@ -139,7 +139,7 @@ class AdvertisementReader:
             else:
                 self._expect_version(packet)
                 self._expected = "nothing"
-                return self._packets.held[self._start :]
+                return self._packets.received[self._start :]
         return b""
 
     def end(self) -> None:
@@ -187,7 +187,7 @@ class FetchRequestReader:
     def take(self) -> tuple[bytes, bool]:
         """Return the complete packets of one request, and whether the request ends with them.
 
-        Sets `is_over` after the last request. Raises RemoteError for an invalid request.
+        Sets `is_finished` after the last request. Raises RemoteError for an invalid request.
         """
         end, is_whole = 0, False
         while not is_whole:
@@ -216,7 +216,7 @@ class FetchRequestReader:
         if len(digits) < _LENGTH:
             return None
         length = int(digits, 16)
-        if length not in (_FLUSH, _DELIMITER) and not _LENGTH < length <= MOST:
+        if length not in (_FLUSH, _DELIMITER) and not _LENGTH < length <= MAX_PACKET:
             raise RemoteError(f"a fetch sends a packet of length {length}", rule="fetch")
         if length == _DELIMITER and not self._is_begun:
             raise RemoteError("a request of a fetch begins with no command", rule="fetch")
@@ -232,9 +232,9 @@ HelperCommand = Literal["capabilities", "option", "end"] | Service
 
 _NAME = re.compile("git-[a-z-]{1,40}")
 # Bytes of a line: longer than any option of git.
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 # Commands: each is answered, and git sends about ten.
-_MOST_COMMANDS = 200
+_MAX_COMMANDS = 200
 
 
 def answer_helper(command: HelperCommand) -> bytes:
@@ -268,15 +268,15 @@ class HelperReader:
         Raises RemoteError for an unknown command, a long line or too many commands.
         """
         line, newline, rest = self.rest.partition(b"\n")
-        if len(line) > _LONGEST:
+        if len(line) > _MAX_LENGTH:
             raise RemoteError("a line for a remote helper is too long", rule="helper")
         if not newline:
             return None
         self.rest = rest
         self._count += 1
-        if self._count > _MOST_COMMANDS:
+        if self._count > _MAX_COMMANDS:
             raise RemoteError(
-                f"a remote helper is asked for more than {_MOST_COMMANDS} things", rule="helper"
+                f"a remote helper is asked for more than {_MAX_COMMANDS} things", rule="helper"
             )
         return _read(line)
 

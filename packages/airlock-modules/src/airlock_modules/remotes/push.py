@@ -17,9 +17,9 @@ from airlock_modules.remotes.grants import GitGrant, fold
 from airlock_wire.text import quote
 
 # Bytes: enough for a mirror of some ten thousand refs.
-MOST_BYTES = 2 << 20
-_MOST_UPDATES = 20_000
-_MOST_OPTIONS = 1000
+MAX_BYTES = 2 << 20
+_MAX_UPDATES = 20_000
+_MAX_OPTIONS = 1000
 
 _ID = rb"(?:[0-9a-f]{40}|[0-9a-f]{64})"
 _UPDATE = re.compile(rb"(%s) (%s) ([^\x00-\x20\x7f]+)" % (_ID, _ID))
@@ -79,15 +79,15 @@ class PushReader:
 
     def __init__(self) -> None:
         """Start with an empty buffer."""
-        self._packets = PacketReader(most=MOST_BYTES)
+        self._packets = PacketReader(limit=MAX_BYTES)
         self._updates: list[Update] = []
         self._capabilities: tuple[str, ...] = ()
         self._options: list[str] | None = None
 
     @property
-    def held(self) -> bytes:
+    def received(self) -> bytes:
         """All bytes fed: the list, and what followed it in the last chunk."""
-        return self._packets.held
+        return self._packets.received
 
     def feed(self, data: bytes) -> PushList | None:
         """Add the next bytes; return the list once it is complete.
@@ -116,9 +116,9 @@ class PushReader:
     def _take(self, packet: bytes) -> None:
         packet = packet.removesuffix(b"\n")
         if self._options is not None:
-            if len(self._options) == _MOST_OPTIONS:
+            if len(self._options) == _MAX_OPTIONS:
                 raise RemoteError(
-                    f"a push has more than {_MOST_OPTIONS} options", rule="push_options"
+                    f"a push has more than {_MAX_OPTIONS} options", rule="push_options"
                 )
             self._options.append(_decode(packet, "a push option"))
             return
@@ -136,8 +136,8 @@ class PushReader:
         old, new, ref = update.groups()
         if len(old) != len(new):
             raise RemoteError("a list of refs mixes two kinds of object ids", rule="push-list")
-        if len(self._updates) == _MOST_UPDATES:
-            raise RemoteError(f"a push may not name more than {_MOST_UPDATES} refs", rule="refs")
+        if len(self._updates) == _MAX_UPDATES:
+            raise RemoteError(f"a push may not name more than {_MAX_UPDATES} refs", rule="refs")
         self._updates.append(Update(old.decode(), new.decode(), _decode(ref, "a ref")))
 
 
@@ -171,9 +171,9 @@ def _decode(data: bytes, what: str) -> str:
 # these for another ref.
 _MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|\./|[/.]$")
 # More than any server accepts.
-_LONGEST_REF = 512
+_MAX_REF = 512
 # Maximum number of patterns listed in a refusal.
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ def judge_push(grant: GitGrant, push: PushList) -> tuple[Refusal, ...]:
 
 def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
     ref = update.ref
-    if len(ref) > _LONGEST_REF or not ref.isprintable() or _MISSHAPEN.search(ref):
+    if len(ref) > _MAX_REF or not ref.isprintable() or _MISSHAPEN.search(ref):
         return Refusal(ref=ref, rule="refs", problem="this is no name of a ref")
     if any(pattern.fullmatch(each) for each in fold(ref) for pattern in grant.protect):
         problem = f"[git] protect forbids it; allowed: {_name_allowed(grant)}"
@@ -216,9 +216,9 @@ def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
 
 def _name_allowed(grant: GitGrant) -> str:
     """Return the patterns of `refs` as listed in a refusal."""
-    named = [pattern.text for pattern in grant.refs[:_MOST_NAMED]]
+    named = [pattern.text for pattern in grant.refs[:_MAX_NAMED]]
     shown = [text if text.isprintable() else quote(text) for text in named]
-    more = ["..."] if len(grant.refs) > _MOST_NAMED else []
+    more = ["..."] if len(grant.refs) > _MAX_NAMED else []
     return ", ".join((*shown, *more)) or "no ref"
 
 
@@ -226,7 +226,7 @@ def _name_allowed(grant: GitGrant) -> str:
 _BAND = 65_500
 _REPORTS = ("report-status", "report-status-v2")
 # Bytes of one line, most of it the ref's name.
-_LONGEST_LINE = 4000
+_MAX_LINE = 4000
 _DATA = b"\1"
 
 
@@ -241,9 +241,7 @@ def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
     reasons = {refusal.ref: refusal.problem for refusal in reversed(refusals)}
     others = reasons.get(None, "not sent, since another ref of this push is refused")
     report = frame(b"unpack ok\n") + b"".join(
-        frame(
-            f"ng {update.ref} airlock: {reasons.get(update.ref, others)}\n".encode()[:_LONGEST_LINE]
-        )
+        frame(f"ng {update.ref} airlock: {reasons.get(update.ref, others)}\n".encode()[:_MAX_LINE])
         for update in push.updates
     )
     report += FLUSH

@@ -134,7 +134,7 @@ def is_passed(name: str) -> bool:
 Terminal = Literal["no", "auto", "yes", "force"]
 
 # Maximum bytes of the remote command; an argument may have 128 KiB.
-_LONGEST_COMMAND = 100_000
+_MAX_COMMAND = 100_000
 _QUERY = re.compile("[A-Za-z0-9][A-Za-z0-9-]*")
 
 _FILES = "it names a file: keys and settings are those of the host's own ssh configuration"
@@ -330,9 +330,9 @@ class _Reader:
                 raise RemoteError("-s has no subsystem behind the destination", rule="words")
             return None
         command = " ".join(self.rest)
-        if len(command.encode("utf-8", "surrogateescape")) > _LONGEST_COMMAND:
+        if len(command.encode("utf-8", "surrogateescape")) > _MAX_COMMAND:
             raise RemoteError(
-                f"the command is longer than {_LONGEST_COMMAND} bytes: send it on stdin",
+                f"the command is longer than {_MAX_COMMAND} bytes: send it on stdin",
                 rule="command",
             )
         return command

@@ -18,7 +18,7 @@ from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.grants import compile_pattern, is_pattern
 from airlock_wire.text import quote
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """The largest object that is signed; git objects with a longer message are not written by hand."""
 
 Kind = Literal["commit", "tag"]
@@ -65,7 +65,7 @@ _SIGNATURE = re.compile(
 
 _SHOWN = 7
 """Digits of an object id in an operation, as git abbreviates them."""
-_LONGEST_TITLE = 200
+_MAX_TITLE = 200
 
 
 class Unsigned(Struct, frozen=True, kw_only=True):
@@ -97,8 +97,8 @@ class Unsigned(Struct, frozen=True, kw_only=True):
 
 def read_unsigned(data: bytes) -> Unsigned:
     """Read a commit or tag without signature. Raises RemoteError for any other bytes."""
-    if len(data) > MOST_BYTES:
-        raise RemoteError(f"an object of more than {MOST_BYTES} bytes is not signed", rule="size")
+    if len(data) > MAX_BYTES:
+        raise RemoteError(f"an object of more than {MAX_BYTES} bytes is not signed", rule="size")
     if data.startswith(b"certificate version "):
         raise RemoteError("a push certificate is not signed", rule="push-certificate")
     if b"\0" in data:
@@ -126,7 +126,7 @@ def read_unsigned(data: bytes) -> Unsigned:
     return Unsigned(
         kind=kind,
         id=id_,
-        title=title.decode("utf-8", "surrogateescape")[:_LONGEST_TITLE],
+        title=title.decode("utf-8", "surrogateescape")[:_MAX_TITLE],
         people=people,
         digest=hashlib.sha256(data).hexdigest(),
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from airlock_modules.reading.grammar import MOST_LETTERS, parse
+from airlock_modules.reading.grammar import MAX_LETTERS, parse
 from airlock_modules.reading.option_table import FlagSpec, OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed, Piece
 from airlock_modules.rules.grammar_rules import AllowList, Exclusion, Facts
@@ -126,7 +126,7 @@ def _refuse_unknown(rules: GrammarRules, parsed: Parsed, piece: Piece) -> Verdic
 
 
 def _refuse_excess(parsed: Parsed, piece: Piece) -> Verdict:
-    why = f"more than {MOST_LETTERS:,} flags stand behind the dashes of others"
+    why = f"more than {MAX_LETTERS:,} flags stand behind the dashes of others"
     shown = _show_with(parsed, quote(piece.text))
     return refuse(parsed, shown, rule=TOO_MANY_FLAGS, reason=why, why=why)
 

@@ -70,7 +70,7 @@ def serve(locations: "Locations") -> None:
     """
     import logging  # noqa: PLC0415 - `doctor --alive` loads none of these
 
-    from airlock_daemon.admin.cli.output import say  # noqa: PLC0415
+    from airlock_daemon.admin.cli.output import print_message  # noqa: PLC0415
     from airlock_daemon.errors import AirlockError  # noqa: PLC0415
     from airlock_daemon.platform.system import find_missing  # noqa: PLC0415
 
@@ -92,7 +92,7 @@ def serve(locations: "Locations") -> None:
         if advice is not None and not advice.can_serve:
             raise AirlockError(advice.where, hint=advice.finding.remedy)
         if advice is not None:
-            say(f"warning: {advice.finding}")
+            print_message(f"warning: {advice.finding}")
     setup = load_setup(locations)
     logging.getLogger("airlock").setLevel(setup.config.log_level)
     run_daemon(setup)

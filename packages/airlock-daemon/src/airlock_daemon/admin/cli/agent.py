@@ -22,8 +22,13 @@ from airlock_daemon.admin.cli.next_steps import (
     choose_start,
 )
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
-from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
+from airlock_daemon.admin.cli.output import (
+    ignoring_closed_stdout,
+    list_rows,
+    print_message,
+    print_messages,
+)
+from airlock_daemon.admin.cli.reload import dump_reload, print_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
 from airlock_daemon.admin.cli.wiring import Mount, Wiring, find_volume, list_replaceable, list_shims
 from airlock_daemon.admin.listening import is_served
@@ -159,7 +164,7 @@ def add_agent(
         _note(state, new.directory, plan.noted)
         checked = check_files(locations, only=name)
         if checked.faults:
-            say("nothing was changed, since the files would have these faults:")
+            print_message("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
         setup = load_setup(locations)
         generation = setup.generations[name]
@@ -209,7 +214,7 @@ def list_agents(application: Application) -> None:
         )
         for agent in setup.agents
     ]
-    say_each(setup.describe_unserved())
+    print_messages(setup.describe_unserved())
     rows = [(a.name, ",".join(a.commands), "yes" if a.served else "no", a.path) for a in agents]
     application.print(agents, list_rows(("NAME", "COMMANDS", "SERVED", "PATH"), rows))
 
@@ -249,7 +254,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     elif reload is None and state.find(state.name_images(name)) is not None:
         from airlock_modules.engine import LABEL  # noqa: PLC0415 - few agents have docker
 
-        say(
+        print_message(
             f"what agent {name} has made at a docker engine stays, as its files do not grant "
             f"docker now: docker ps -a --filter label={LABEL}={name}"
         )
@@ -258,7 +263,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     volumes = BridgeVolumes(state)
     # Another agent of this name must not be behind the sockets that its containers mount.
     if (volume := volumes.find(name)) is not None:
-        volumes.leave(volume)
+        volumes.release(volume)
     if os.path.isdir(homes := state.homes(name)):
         # Imports trio, which no other step here needs.
         from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415
@@ -295,7 +300,7 @@ def _remove_made(generation: Generation, state: State) -> None:
     from airlock_daemon.boundary.brokers.docker.departure import remove_made  # noqa: PLC0415
 
     if problem := trio.run(remove_made, generation, os.environ, state):
-        say(problem)
+        print_message(problem)
 
 
 @app.command("trust")
@@ -345,7 +350,9 @@ def _note(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
     try:
         state.replace_notes(directory, notes)
     except AirlockError as error:
-        say(f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}")
+        print_message(
+            f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}"
+        )
 
 
 def _is_registered(name: str, registration: str) -> bool:
@@ -440,7 +447,7 @@ def _start_service(registration: str) -> bool:
     try:
         return not find_missing() and start_installed(find_manager(), registration)
     except AirlockError as error:
-        say(error.message, f"hint: {error.hint}")
+        print_message(error.message, f"hint: {error.hint}")
         return False
 
 
@@ -452,7 +459,7 @@ def _describe_reload(reload: Reload | None) -> Iterator[str]:
 def _end_by(reload: Reload | None) -> None:
     """Exit with 1 if the files were changed but the daemon could not reload them."""
     if reload is not None and reload.faults:
-        say_faults(reload)
+        print_faults(reload)
         raise typer.Exit(1)
 
 

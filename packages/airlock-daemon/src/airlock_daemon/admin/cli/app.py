@@ -16,7 +16,7 @@ from airlock_daemon._version import __version__
 from airlock_daemon.admin.cli import VERSION_OPTIONS
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import printing, say
+from airlock_daemon.admin.cli.output import print_message, printing
 
 NAME = "airlock"
 """The command in messages; `airlock-daemon` is another name of the same program."""
@@ -141,7 +141,7 @@ def _explain(error: typer.TyperException) -> None:
         # There were no arguments.
         print(message, file=sys.stderr)
         return
-    say(f"{message[:1].lower()}{message[1:].rstrip('.')}")
+    print_message(f"{message[:1].lower()}{message[1:].rstrip('.')}")
     if context is not None:
-        say("usage: " + " ".join(context.get_usage().split()).removeprefix("Usage: "))
-    say(f"hint: {context.command_path if context else NAME} --help")
+        print_message("usage: " + " ".join(context.get_usage().split()).removeprefix("Usage: "))
+    print_message(f"hint: {context.command_path if context else NAME} --help")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import DaemonStatus
@@ -74,7 +74,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         if not os.path.lexists(beside):
             return Registration(path=None, has_daemon=has_daemon)
         if has_daemon:
-            say(f"using {beside}: the running daemon was started without a registration")
+            print_message(f"using {beside}: the running daemon was started without a registration")
         return Registration(path=beside, has_daemon=has_daemon)
 
     def find_files(self) -> Locations:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.admin.cli.questions import asking, describe_question, find_question
 from airlock_daemon.setup import answering
 
@@ -50,7 +50,9 @@ def approve(
     lines = [*describe_question(question, is_whole=True), f"approved{lasts}: {question.id}"]
     application.print(report, lines)
     if isinstance(reply, answering.Answered) and reply.others:
-        say(f"{reply.others} more came meanwhile, and wait as a new question: airlock pending")
+        print_message(
+            f"{reply.others} more came meanwhile, and wait as a new question: airlock pending"
+        )
 
 
 def _read_duration(text: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
-from airlock_daemon.admin.cli.output import ignoring_closed_stdout, say
+from airlock_daemon.admin.cli.output import ignoring_closed_stdout, print_message
 from airlock_daemon.errors import AirlockError, Declined
 from airlock_daemon.setup.files import make_directory
 
@@ -72,7 +72,9 @@ def changing(
             make_directory(directory, mode=0o700, undo=undo)
         with alone(
             directories,
-            wait=lambda: say("waiting for another airlock-daemon that changes these files"),
+            wait=lambda: print_message(
+                "waiting for another airlock-daemon that changes these files"
+            ),
         ):
             plan = work_out()
             if yes:

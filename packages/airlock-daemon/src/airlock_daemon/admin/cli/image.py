@@ -21,7 +21,7 @@ ENGINE = "docker"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Docker's default if an image sets none."""
 _ANSWER_S = 60
-_LONGEST = 1 << 20
+_MAX_LENGTH = 1 << 20
 """The most bytes of a file that are read."""
 _HEADER = 10240
 """Bytes of an archive that are read for an entry's type: tar's own block."""
@@ -114,7 +114,7 @@ def list_mounts(program: str, container: str) -> list[str]:
     return [line for line in done.stdout.decode(errors="replace").split("\n") if line]
 
 
-def list_left(program: str, agent: str, state: State, *, named: str = "") -> Iterator[str]:
+def list_running(program: str, agent: str, state: State, *, named: str = "") -> Iterator[str]:
     """Lines on the containers that an agent has left running. Raises AirlockError.
 
     `named` is the path of the socket that its profile names, "" for the person's own engine.
@@ -158,15 +158,15 @@ class ImageFiles:
     def read(self, path: str) -> str | None:
         """A file's text; None if the image has no such file. Raises AirlockError."""
         for _ in range(_LINKS):
-            archive = self._copy(path, _HEADER + _LONGEST)
+            archive = self._copy(path, _HEADER + _MAX_LENGTH)
             if archive is None:
                 return None
             entry = _read_header(archive)
             if entry is None or not (entry.isreg() or entry.issym()):
                 return None
             if entry.isreg():
-                if entry.size > _LONGEST:
-                    raise _unreadable(self._program, f"{path} is larger than {_LONGEST} bytes")
+                if entry.size > _MAX_LENGTH:
+                    raise _unreadable(self._program, f"{path} is larger than {_MAX_LENGTH} bytes")
                 start = entry.offset_data
                 return archive[start : start + entry.size].decode(errors="replace")
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))

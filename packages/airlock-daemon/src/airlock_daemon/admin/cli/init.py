@@ -19,7 +19,7 @@ from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import LogConfig
-from airlock_daemon.setup.files import make_directory, read_whole
+from airlock_daemon.setup.files import make_directory, read_exact
 from airlock_daemon.setup.paths import Locations
 
 _ADD = "airlock agent add NAME --workspace DIR"
@@ -61,7 +61,7 @@ def _install(application: Application) -> Iterator[str]:
     yield from _make_files(locations, registration)
     checked = check_files(locations)
     # A new file's only fault is that it enables nothing, which is expected.
-    is_new = read_whole(locations.config_file) == STARTER and len(checked.faults) == 1
+    is_new = read_exact(locations.config_file) == STARTER and len(checked.faults) == 1
     if not is_new:
         yield from msgspec.structs.replace(checked, notes=()).describe(locations.config_dir)
     missing = find_missing()

@@ -16,10 +16,10 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, printing
 from airlock_daemon.admin.log import chain, statistics, witness
 from airlock_daemon.admin.log.items import (
-    Begun,
     Follower,
     Item,
     Lines,
+    StartedCommands,
     Wanted,
     find_recent,
     list_lines,
@@ -136,11 +136,11 @@ def tail(
     wanted = Wanted(agent=agent, command=command, outcome=outcome, layer=layer)
     show = _print_object if application.json else _line_printer()
     with printing(), open_log(config.path) as files:
-        for item in find_recent(files, wanted, most=count):
+        for item in find_recent(files, wanted, limit=count):
             show(item)
         if follow:
-            begun = Begun(find_recent(files, Wanted(outcome="running")))
-            _follow(config.path, files, wanted=wanted, take=begun.take, show=show)
+            begun = StartedCommands(find_recent(files, Wanted(outcome="running")))
+            _follow(config.path, files, wanted=wanted, take=begun.read, show=show)
 
 
 def _follow(
@@ -151,7 +151,7 @@ def _follow(
     take: Callable[[Line], Iterable[Item]],
     show: Callable[[Item], None],
 ) -> None:
-    """`take` tells what to show after each line."""
+    """`read` tells what to show after each line."""
     sys.stdout.flush()
     follower = Follower(path, files)
     try:
@@ -269,7 +269,7 @@ def export(
         collector = Collector(otlp)
         stack.callback(collector.close)
         files = stack.enter_context(open_log(config.path))
-        sent = collector.send(list_lines(files, wanted, most=count))
+        sent = collector.send(list_lines(files, wanted, limit=count))
         with printing():
             application.print({"sent": sent}, [f"sent {sent} records"])
         if follow:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.output import list_rows, say
+from airlock_daemon.admin.cli.output import list_rows, print_message
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.stored import BadCredential, Secrets, Stored, read_credential
@@ -67,10 +67,10 @@ def login(
                 f"nothing is stored as {name} {_describe(stored)}",
                 hint="what is stored: airlock login",
             )
-        say(f"{name} {_describe(stored)} is removed")
+        print_message(f"{name} {_describe(stored)} is removed")
         return
     secrets.store(stored, _read(stored))
-    say(f"{name} is stored {_describe(stored)}")
+    print_message(f"{name} is stored {_describe(stored)}")
     _tell_users(application, stored)
 
 
@@ -92,7 +92,7 @@ def _read(stored: Stored) -> str:
         except (EOFError, KeyboardInterrupt):
             raise Declined("nothing was stored") from None
     else:
-        data = sys.stdin.buffer.read(Secrets.LONGEST + 1)
+        data = sys.stdin.buffer.read(Secrets.MAX_LENGTH + 1)
     try:
         return read_credential(data)
     except BadCredential as error:
@@ -107,7 +107,7 @@ def _list(application: Application, secrets: Secrets) -> None:
     agents = _list_agents(application)
     rows = [(each, _find_users(agents, each)) for each in found]
     if not found and not application.json:
-        say("nothing is stored", "hint: airlock login NAME")
+        print_message("nothing is stored", "hint: airlock login NAME")
     cells = [(each.name, each.agent or "*", ",".join(used) or "-") for each, used in rows]
     application.print(
         [{"name": each.name, "agent": each.agent, "users": used} for each, used in rows],
@@ -125,15 +125,15 @@ def _tell_users(application: Application, stored: Stored) -> None:
         if stored.agent in (None, name) and any(api.module == stored.name for api in apis)
     ]
     if used:
-        say(f"it is put into requests of {', '.join(used)}; no container has it")
+        print_message(f"it is put into requests of {', '.join(used)}; no container has it")
     elif others:
-        say(
+        print_message(
             f"note: {others[0]} has another credential for {stored.name}",
             f"hint: to use this one, write in its airlock.toml, below [{stored.name}]: "
             f'credential = {{ stored = "{stored.name}" }}{AND_RELOAD}',
         )
     else:
-        say(
+        print_message(
             "note: no agent uses it yet",
             f"hint: add {stored.name} to commands of an airlock.toml, and to [commands] enable of "
             f"config.toml{AND_RELOAD}",

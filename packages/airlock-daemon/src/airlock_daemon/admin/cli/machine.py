@@ -20,7 +20,7 @@ from airlock_daemon.admin.cli.image import Image, open_image
 from airlock_daemon.admin.cli.wiring import HOME, HOST_PROGRAMS, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import STORES
-from airlock_daemon.setup.files import make_directory, read_whole, write_whole
+from airlock_daemon.setup.files import make_directory, read_exact, write_text
 from airlock_daemon.setup.human_git import HumanGit
 from airlock_daemon.setup.paths import Locations
 
@@ -137,7 +137,7 @@ def read_image(
     wanted = {"git", *tools}
     note = os.path.join(_find_folder(locations, image), "known.json")
     try:
-        known = msgspec.json.decode(read_whole(note) or "", type=KnownImage)
+        known = msgspec.json.decode(read_exact(note) or "", type=KnownImage)
     except msgspec.MsgspecError:
         known = None
     if known is None or known.user != user or not wanted <= set(known.tools):
@@ -170,8 +170,8 @@ def write_public(path: str, text: str) -> None:
     Does nothing if it has this text already. Raises AirlockError.
     """
     make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
-    if read_whole(path) != text:
-        write_whole(path, text, mode=0o644)
+    if read_exact(path) != text:
+        write_text(path, text, mode=0o644)
 
 
 def prepare_machine(

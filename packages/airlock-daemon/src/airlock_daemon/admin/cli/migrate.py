@@ -11,7 +11,7 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.changing import changing
-from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.migrate.early import FIRST_SOCKET
 from airlock_daemon.admin.migrate.layout import (
@@ -101,7 +101,7 @@ def _find_locations(application: Application) -> Locations:
     for option in ("config", "sockets", "agents"):
         path = getattr(unit, option, None)
         if path and getattr(application, option) is None:
-            say(f"using --{option} {path}, as the service does")
+            print_message(f"using --{option} {path}, as the service does")
             application = application.choose(**{option: path})
     return application.locations
 
@@ -192,9 +192,9 @@ def _finish(application: Application, plan: Plan, locations: Locations) -> None:
     after = msgspec.structs.replace(locations, agents=locations.registration_file)
     checked = check_files(after)
     application.print(_dump(plan, locations), _describe(plan, locations))
-    say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
+    print_message(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
     if checked.faults:
-        say("the files have these faults still; mend them, then: airlock check")
+        print_message("the files have these faults still; mend them, then: airlock check")
         raise typer.Exit(1)
 
 

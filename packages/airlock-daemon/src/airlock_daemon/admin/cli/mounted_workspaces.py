@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 
-from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.admin.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
@@ -83,7 +83,7 @@ def _identify(path: str) -> Identity:
 
 def _refuse_nested(written: Iterable[str], setup: Setup, agent: str, reserved: Reserved) -> None:
     """Raise AirlockError if one of two agents could replace a workspace of the other."""
-    workspaces = Workspaces.look(setup.agents, reserved)
+    workspaces = Workspaces.load(setup.agents, reserved)
     for path in written:
         for step in (os.path.realpath(path), *list_steps(path)):
             for fault in workspaces.find_conflicts(agent, step):
@@ -108,7 +108,7 @@ def find_directory(workspaces: tuple[Mount, ...]) -> str:
     here = os.getcwd()
     around = [mount for mount in workspaces if is_within(here, mount.source)]
     if not around:
-        say(
+        print_message(
             f"warning: {quote(here)} is in no workspace of the agent, so that the container begins "
             f"in {quote(workspaces[0].target)}",
             f"hint: go to a workspace before, or {_NAME_ONE}",

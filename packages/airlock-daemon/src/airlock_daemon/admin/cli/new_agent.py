@@ -29,9 +29,9 @@ from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.apis import find_repositories
 from airlock_daemon.setup.config import LogConfig
-from airlock_daemon.setup.files import make_directory, read_whole
+from airlock_daemon.setup.files import make_directory, read_exact
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
+from airlock_daemon.setup.modules import Modules, load_modules, suggest_nearest
 from airlock_daemon.setup.paths import Locations, reserve
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import Programs
@@ -131,7 +131,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     boot = read_boot_id()
     noted = {}
-    others = Workspaces.look(_list_agents(registered), reserved)
+    others = Workspaces.load(_list_agents(registered), reserved)
     for path in mounted:
         noted[path] = Noted.of(_find_directory(path), boot=boot)
         if conflict := reserved.conflict(path):
@@ -227,7 +227,7 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
         if name not in known:
             raise AirlockError(
                 f"there is no module for {name}",
-                hint=f"{say_nearest(name, known)}make {locations.modules_dir}/{name}.toml first"
+                hint=f"{suggest_nearest(name, known)}make {locations.modules_dir}/{name}.toml first"
                 f", or name one of {', '.join(known)}",
             )
 
@@ -279,7 +279,7 @@ def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
 
 def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Change]:
     """Return the registered agents' directories, and the change that adds `new`."""
-    text = read_whole(registration)
+    text = read_exact(registration)
     faults: list[Fault] = []
     registered = {} if text is None else read_registration(registration, faults=faults)
     if faults:
@@ -305,7 +305,7 @@ def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Chang
 
 def _plan_config(commands: Sequence[str], path: str) -> tuple[tuple[str, ...], list[Change]]:
     """Return those of `commands` that are not enabled yet, and the change that enables them."""
-    text = read_whole(path)
+    text = read_exact(path)
     before = CONFIG if text is None else text
     missing = tuple(name for name in commands if name not in _read_enabled(before, path))
     if not missing:
@@ -360,7 +360,7 @@ def plan_removal(name: str, registration: str) -> Removal:
 
     Raises AirlockError and SetupError if it cannot be removed.
     """
-    text = read_whole(registration)
+    text = read_exact(registration)
     faults: list[Fault] = []
     registered = read_registration(registration, faults=faults)
     if faults:
@@ -381,7 +381,7 @@ def plan_removal(name: str, registration: str) -> Removal:
     changes = [Change(path=registration, before=text, after=after)]
     if not kept:
         profile = os.path.join(directory, Agent.PROFILE)
-        changes.append(Change(path=profile, before=read_whole(profile), after=None))
+        changes.append(Change(path=profile, before=read_exact(profile), after=None))
     return Removal(changes=tuple(changes), directory=directory, kept=kept)
 
 
@@ -396,7 +396,7 @@ def _find_kept(directory: str, others: dict[str, str]) -> Iterator[str]:
     for entry in sorted(os.listdir(directory)):
         path = os.path.join(directory, entry)
         is_ours = entry == Agent.PROFILE and os.path.isfile(path) and not os.path.islink(path)
-        if not (is_ours and (read_whole(path) or "").startswith(MADE)):
+        if not (is_ours and (read_exact(path) or "").startswith(MADE)):
             yield path
 
 

@@ -21,24 +21,24 @@ def reporting(*, status: int = 1) -> Iterator[None]:
         yield
     except SetupError as error:
         count = len(error.faults)
-        say(*error.faults, f"{count} {'fault' if count == 1 else 'faults'} found")
+        print_message(*error.faults, f"{count} {'fault' if count == 1 else 'faults'} found")
         sys.exit(status)
     except AirlockError as error:
-        say(error.message, *([f"hint: {error.hint}"] if error.hint else []))
+        print_message(error.message, *([f"hint: {error.hint}"] if error.hint else []))
         sys.exit(status)
     except Exception:  # noqa: BLE001 - the boundary: an exit status for every fault
         traceback.print_exc()
-        say("this is a fault of Airlock's own; please report it")
+        print_message("this is a fault of Airlock's own; please report it")
         sys.exit(_OUR_FAULT)
 
 
-def say_each(messages: Iterable[object]) -> None:
-    """Print each message like `say`; nothing if there are none."""
+def print_messages(messages: Iterable[object]) -> None:
+    """Print each message like `print_message`; nothing if there are none."""
     for message in messages:
-        say(message)
+        print_message(message)
 
 
-def say(*messages: object) -> None:
+def print_message(*messages: object) -> None:
     """Print to stderr, with each line marked as Airlock's."""
     for line in "\n".join(map(str, messages)).split("\n"):
         print(f"airlock: {line}", file=sys.stderr)

@@ -9,7 +9,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.known_apis import describe_api
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import list_rows, plain, say_each
+from airlock_daemon.admin.cli.output import list_rows, plain, print_messages
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.paths import HTTPS, SOCKET
 
@@ -43,7 +43,7 @@ def list_profiles(application: Application) -> None:
         }
         for name, generation in setup.generations.items()
     ]
-    say_each(setup.describe_unserved())
+    print_messages(setup.describe_unserved())
     cells = [[str(row[key]) for key in ("name", "socket", "path")] for row in rows]
     application.print(rows, list_rows(("NAME", "SOCKET", "PATH"), cells))
 

@@ -112,8 +112,8 @@ def describe_question(question: answering.ShownQuestion, *, is_whole: bool) -> I
     """
     width = _find_width()
 
-    def show(start: str, text: str, most: int) -> Iterator[str]:
-        seen = text if is_whole else text[:most]
+    def show(start: str, text: str, limit: int) -> Iterator[str]:
+        seen = text if is_whole else text[:limit]
         yield from _fold(start, seen, width)
         if len(seen) < len(text):
             more = len(text) - len(seen)

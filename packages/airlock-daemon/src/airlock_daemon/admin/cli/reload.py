@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.output import plain, say
+from airlock_daemon.admin.cli.output import plain, print_message
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.paths import Locations
@@ -57,8 +57,8 @@ def reload(application: Application) -> None:
     outcome = reload_running(application.locations)
     application.print(dump_reload(outcome), () if outcome.faults else describe_reload(outcome))
     if outcome.faults:
-        say_faults(outcome)
-    say_unserved(outcome)
+        print_faults(outcome)
+    print_unserved(outcome)
     if outcome.faults or outcome.unserved:
         raise typer.Exit(1)
 
@@ -107,19 +107,19 @@ def describe_reload(outcome: Reload) -> Iterator[str]:
     yield "reloaded" if any(kinds.values()) else "reloaded: no agent has changed"
 
 
-def say_faults(outcome: Reload) -> None:
+def print_faults(outcome: Reload) -> None:
     """Print to stderr what prevents the daemon's reload, in its own words."""
     count = len(outcome.faults)
-    say(
+    print_message(
         *map(_plain, outcome.faults),
         f"{count} {'fault' if count == 1 else 'faults'} found: the daemon goes on with what it had",
     )
 
 
-def say_unserved(outcome: Reload) -> None:
+def print_unserved(outcome: Reload) -> None:
     """Print to stderr which agents the daemon does not serve, and why."""
     for name, faults in outcome.unserved.items():
-        say(*(f"agent {_plain(name)} is not served: {_plain(fault)}" for fault in faults))
+        print_message(*(f"agent {_plain(name)} is not served: {_plain(fault)}" for fault in faults))
 
 
 def _plain(text: str) -> str:

@@ -31,7 +31,7 @@ _USUAL = ("main", "master")
 USUAL_REFS = tuple(f"refs/heads/{branch}" for branch in _USUAL)
 """Refs that are always protected if a push could reach them, whatever the repository's default."""
 # The most bytes read of one file: some ten thousand packed refs.
-_MOST = 4 << 20
+_MAX = 4 << 20
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +174,7 @@ def _is_directory(path: str) -> bool:
 
 
 def _read(path: str) -> str | None:
-    """The text of a regular file of at most _MOST bytes without NUL, None for anything else.
+    """The text of a regular file of at most _MAX bytes without NUL, None for anything else.
 
     None also if a symlink is on the way.
     """
@@ -186,16 +186,16 @@ def _read(path: str) -> str | None:
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            data = file.read(_MOST + 1)
+            data = file.read(_MAX + 1)
     except (OSError, ValueError):
         return None
-    is_text = len(data) <= _MOST and b"\0" not in data
+    is_text = len(data) <= _MAX and b"\0" not in data
     return data.decode("utf-8", "surrogateescape") if is_text else None
 
 
 CONFIG = "~/.ssh/config"
 # The most hosts that are proposed.
-MOST = 12
+MAX = 12
 
 
 def find_hosts(path: str = CONFIG) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def find_hosts(path: str = CONFIG) -> tuple[str, ...]:
             names = tuple(dict.fromkeys(_list_names(file)))
     except OSError:
         return ()
-    return names[:MOST]
+    return names[:MAX]
 
 
 def _list_names(lines: Iterable[str]) -> Iterator[str]:

@@ -27,8 +27,8 @@ from airlock_daemon.admin.cli.image import (
     ENGINE,
     find_engine,
     inspect_image,
-    list_left,
     list_mounts,
+    list_running,
     silence,
 )
 from airlock_daemon.admin.cli.machine import KnownImage, User, prepare_machine, read_image
@@ -40,7 +40,7 @@ from airlock_daemon.admin.cli.mounted_workspaces import (
 )
 from airlock_daemon.admin.cli.next_steps import choose_start
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import say, say_each
+from airlock_daemon.admin.cli.output import print_message, print_messages
 from airlock_daemon.admin.cli.read_only import protect
 from airlock_daemon.admin.cli.scan import watch
 from airlock_daemon.admin.cli.wiring import (
@@ -227,7 +227,7 @@ def run(
         directory=find_directory(workspaces),
         has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
-    say_each(
+    print_messages(
         refuse_doors(
             said,
             sockets_dir=setup.locations.sockets_dir,
@@ -238,7 +238,7 @@ def run(
         )
     )
     reach = describe_reach(agent, generation.apis, wiring.networks)
-    say_each((*reach, *_describe_tools(known, replaceable)))
+    print_messages((*reach, *_describe_tools(known, replaceable)))
     protected = protect(read_only or (), workspaces, can_make=not only_print)
     groups += [*(("--mount", mount.option) for mount in protected.mounts), *zip(said, strict=True)]
     start = choose_command(image, described, command or (), entrypoints)
@@ -256,10 +256,10 @@ def run(
             status = run_in_foreground(engine, words)
         finally:
             _calm_terminal()
-            say_each(protected.clean())
-        say_each(tell())
+            print_messages(protected.clean())
+        print_messages(tell())
         if generation.docker is not None:
-            say_each(list_left(engine, agent, setup.state, named=generation.docker.engine))
+            print_messages(list_running(engine, agent, setup.state, named=generation.docker.engine))
         raise typer.Exit(end_like(status))
     application.print({"docker_run": words}, [lay_out(groups)])
 
@@ -287,7 +287,7 @@ def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
     )
     if os.path.basename(command[0] if command else "") == "git":
         raise error
-    say(f"warning: {error.message}", f"hint: {error.hint}")
+    print_message(f"warning: {error.message}", f"hint: {error.hint}")
 
 
 def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:

@@ -10,7 +10,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import plain, say
+from airlock_daemon.admin.cli.output import plain, print_message
 from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.admin.scan.scanning import Item, Scan, note, read_noted, scan
 from airlock_daemon.errors import AirlockError
@@ -18,7 +18,7 @@ from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.state import State
 
 _QUICK_S = 5.0
-_MOST_TOLD = 12
+_MAX_TOLD = 12
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,9 +66,9 @@ def scan_workspaces(
     is_new = any(_count_new(each, noted) for each in scans)
     if accept:
         note(setup.state, agent, directory, scans)
-        say("noted: what is listed is new no more")
+        print_message("noted: what is listed is new no more")
     elif is_new:
-        say(
+        print_message(
             "hint: look at each new line; when all is as you want it: "
             f"airlock scan {agent} --accept"
         )
@@ -87,13 +87,13 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
         count = sum(not item.is_order for each in scans for item in each.items)
         if count:
             # Another agent may have worked there before, or this one before it was removed.
-            say(
+            print_message(
                 f"note: your own tools run or obey what its workspaces have already (lines and "
                 f"files: {count}); scan does not call that new",
                 f"hint: if an agent has worked there before, look at them: airlock scan {agent}",
             )
     except AirlockError as error:
-        say(
+        print_message(
             f"warning: what its workspaces have is not noted: {error.message}",
             f"hint: then: airlock scan {agent} --accept",
         )
@@ -142,9 +142,9 @@ def _tell_new(
     if new:
         since = "this container was started" if since_start else "it was noted"
         yield f"new in {plain(root)} since {since}, and run or obeyed by your own tools:"
-        yield from (f"  {describe_item(item)}" for item in new[:_MOST_TOLD])
-        if len(new) > _MOST_TOLD:
-            yield f"  and {len(new) - _MOST_TOLD} more"
+        yield from (f"  {describe_item(item)}" for item in new[:_MAX_TOLD])
+        if len(new) > _MAX_TOLD:
+            yield f"  and {len(new) - _MAX_TOLD} more"
         yield f"hint: before you work in there: airlock scan {agent} --new"
     if found.missed:
         missed = f"not all of {plain(root)} was looked at: {found.missed}"

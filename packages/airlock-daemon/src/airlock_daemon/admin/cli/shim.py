@@ -15,7 +15,7 @@ from airlock_daemon.setup.shim_program import find_shim
 _NAME = "airlock-shim"
 # A socket path that every release's shim contains.
 _MARK = b"/run/docker-airlock.sock"
-_LONGEST = 16 << 20
+_MAX_LENGTH = 16 << 20
 
 
 def shim(
@@ -72,10 +72,10 @@ def _may_replace(path: str) -> bool:
     """Whether `path` is missing, or a file that is a shim."""
     try:
         info = os.lstat(path)
-        if not stat.S_ISREG(info.st_mode) or info.st_size > _LONGEST:
+        if not stat.S_ISREG(info.st_mode) or info.st_size > _MAX_LENGTH:
             return False
         with open(path, "rb") as file:
-            text = file.read(_LONGEST)
+            text = file.read(_MAX_LENGTH)
     except FileNotFoundError:
         return True
     except OSError:

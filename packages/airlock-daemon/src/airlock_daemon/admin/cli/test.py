@@ -11,7 +11,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.described_box import describe_box
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
 from airlock_daemon.admin.listening import connect
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
@@ -108,7 +108,7 @@ def ask(
     }
     application.print(report, (*_describe(decision, verdict, box), f"daemon: {said}"))
     if not agrees and not application.json:
-        say("the running daemon decides otherwise", "hint: airlock reload")
+        print_message("the running daemon decides otherwise", "hint: airlock reload")
     if not verdict.allowed or not agrees:
         raise typer.Exit(1)
 

@@ -101,7 +101,7 @@ class GitCall(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` is the remote as written, None if there is none. `words` are git's for git-remote, none if
     `url` is a remote's name. `push` are the written refs and options, None unless it is a push;
-    `is_whole` says that these are all of them.
+    `is_complete` says that these are all of them.
     """
 
     url: str | None

@@ -25,7 +25,7 @@ from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.listening import connect, find_silence, is_locked, is_served, list_sockets
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
-from airlock_daemon.setup.files import Finding, read_whole
+from airlock_daemon.setup.files import Finding, read_exact
 from airlock_daemon.setup.paths import NAMES, PUBLISHED
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.status import DaemonStatus
@@ -120,7 +120,7 @@ def _check_service(_around: Surroundings) -> Iterator[Problem]:
     if obstacle is not None:
         remedy = obstacle.remedy or "keep running: airlock start --agents FILE"
         yield Note("the service manager", f"is not there: {obstacle.reason}", remedy)
-    elif read_whole(manager.file) is None:
+    elif read_exact(manager.file) is None:
         problem = "is not installed: nothing starts the daemon again"
         yield Note(manager.file, problem, "airlock init")
     elif not manager.is_running():
@@ -133,7 +133,7 @@ def _check_service(_around: Surroundings) -> Iterator[Problem]:
 def _check_linger(around: Surroundings) -> Iterator[Problem]:
     manager = find_manager()
     limit = manager.find_session_limit(around.root)
-    if limit is not None and read_whole(manager.file) is not None:
+    if limit is not None and read_exact(manager.file) is not None:
         yield Problem(manager.file, limit.reason, limit.remedy)
 
 

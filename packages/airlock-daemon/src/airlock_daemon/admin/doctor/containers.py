@@ -24,7 +24,7 @@ from airlock_daemon.setup.paths import container_directory
 from airlock_wire import quote
 
 _ANSWER_S = 10
-_MOST = 1 << 20
+_MAX = 1 << 20
 
 _BY_HAND = (
     'write what containers mount to each profile: [workspace] mounts = { "/workspace" = "~/src" }'
@@ -312,7 +312,7 @@ def _list_containers(program: str) -> Sequence[_Container]:
 
 def _read(pid: int, name: str) -> str:
     try:
-        return read_process_file(pid, name, most=_MOST) if pid else ""
+        return read_process_file(pid, name, limit=_MAX) if pid else ""
     except OSError:
         return ""
 

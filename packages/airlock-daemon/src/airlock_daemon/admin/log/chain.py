@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from airlock_daemon.admin.log.items import read_lines
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.serving.audit.record import Entry, LogFile, digest, find_last, read_entry
+from airlock_daemon.serving.audit.record import Entry, LogFile, digest, find_end, read_entry
 from airlock_wire import quote
 
 # The most faults that are listed; all are counted.
@@ -120,7 +120,7 @@ class _Chain:
             self._file = file.path
             for number, line in enumerate(read_lines(file), start=1):
                 self._line = number
-                self._take(line.text, is_whole=line.is_whole)
+                self._check(line.text, is_whole=line.is_whole)
         self._file, self._line = self._files[-1].path, 0
         for head in self._heads.values():
             self._miss(head)
@@ -131,18 +131,18 @@ class _Chain:
                 "has kept, or the log was begun anew behind them; nothing in it is proved",
             )
 
-    def _take(self, text: bytes, *, is_whole: bool) -> None:
+    def _check(self, text: bytes, *, is_whole: bool) -> None:
         entry, found = read_entry(text), digest(text)
         is_old = entry is None and self.first is None and is_object(text)
         if is_old or (entry is not None and entry.prev is UNSET):
-            self._take_unchained()
+            self._check_unchained()
         elif entry is None:
-            self._take_other(text, is_whole=is_whole)
+            self._check_other(text, is_whole=is_whole)
         else:
-            self._take_record(entry, found)
+            self._check_record(entry, found)
         self._previous = found
 
-    def _take_record(self, entry: Entry, found: str) -> None:
+    def _check_record(self, entry: Entry, found: str) -> None:
         if self.first is None:
             self._begin(entry)
             self.first = Head(found, entry.seq, entry.ts)
@@ -199,13 +199,13 @@ class _Chain:
                 "what stood between them was removed or put in",
             )
 
-    def _take_unchained(self) -> None:
+    def _check_unchained(self) -> None:
         self._unchained += 1
         if self.first is not None:
             self._fault("no-record", "this record has no place in the chain: it was put in")
 
-    def _take_other(self, text: bytes, *, is_whole: bool) -> None:
-        if not is_torn(text):
+    def _check_other(self, text: bytes, *, is_whole: bool) -> None:
+        if not is_partial(text):
             shown = quote(text[:60].decode("utf-8", "surrogateescape"))
             self._fault("no-record", f"this is no record, nor the beginning of one: {shown}")
         elif is_whole or self._file != self._files[-1].path:
@@ -272,7 +272,7 @@ def describe(verified: Verified) -> Iterator[str]:
 
 def find_head(files: Sequence[LogFile]) -> Head:
     """The newest record of a log; raises AirlockError if it has none."""
-    last = find_last(files)
+    last = find_end(files)
     if last.record is None:
         raise AirlockError(
             f"the audit log {files[-1].path} has no record yet",
@@ -335,7 +335,7 @@ def is_object(text: bytes) -> bool:
         return False
 
 
-def is_torn(text: bytes) -> bool:
+def is_partial(text: bytes) -> bool:
     """Whether a line that is no record can be the first part of one.
 
     A host that loses power may leave zero bytes after it.

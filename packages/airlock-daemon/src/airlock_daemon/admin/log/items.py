@@ -26,7 +26,7 @@ from airlock_daemon.serving.audit.record import (
     read_backward,
     read_entry,
 )
-from airlock_modules.operation import WORD, join_words, spell_word
+from airlock_modules.operation import MAX_WORD, join_words, spell_word
 from airlock_wire import is_shown, quote
 
 _NO_BOX = (None, "off", "broker")
@@ -81,7 +81,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Begun:
+class StartedCommands:
     """Tracks started commands, reading forward; yields those cut off by a killed daemon.
 
     `running` are those that started before.
@@ -90,7 +90,7 @@ class Begun:
     def __init__(self, running: Iterable[Item] = ()) -> None:
         self._begun = {find_begun(item.entry): item for item in running if item.entry}
 
-    def take(self, line: Line) -> Iterator[Item]:
+    def read(self, line: Line) -> Iterator[Item]:
         """Yield what to show after this line."""
         item = read_item(line)
         entry = item.entry
@@ -106,18 +106,20 @@ class Begun:
         yield item
 
 
-def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = None) -> list[Item]:
-    """The newest wanted lines, oldest first, at most `most`.
+def find_recent(
+    files: Sequence[LogFile], wanted: Wanted, *, limit: int | None = None
+) -> list[Item]:
+    """The newest wanted lines, oldest first, at most `limit`.
 
     Excludes an unfinished last line. Reads backward from the end, as far as needed.
     """
-    most = sys.maxsize if most is None else most
+    limit = sys.maxsize if limit is None else limit
     found: list[Item] = []
     ended: set[str | None] = set()
     is_restarted = False
     for line in _backward(files):
         # Commands do not survive a daemon's restart.
-        if len(found) >= most or (is_restarted and wanted.outcome == "running"):
+        if len(found) >= limit or (is_restarted and wanted.outcome == "running"):
             break
         entry = read_entry(line.text)
         item = Item(line, entry)
@@ -136,13 +138,13 @@ def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = 
 
 
 def list_lines(
-    files: Sequence[LogFile], wanted: Wanted, *, most: int | None = None
+    files: Sequence[LogFile], wanted: Wanted, *, limit: int | None = None
 ) -> Iterator[Item]:
-    """The newest wanted lines, all or at most `most`, oldest first, as the log has them.
+    """The newest wanted lines, all or at most `limit`, oldest first, as the log has them.
 
     Those too of which `find_recent` has later ones. Excludes an unfinished last line.
     """
-    if most is None:
+    if limit is None:
         lines = (
             line
             for file in files
@@ -151,7 +153,7 @@ def list_lines(
         )
         yield from filter(wanted.matches, map(read_item, lines))
     else:
-        newest = islice(filter(wanted.matches, map(read_item, _backward(files))), most)
+        newest = islice(filter(wanted.matches, map(read_item, _backward(files))), limit)
         yield from reversed([*newest])
 
 
@@ -237,7 +239,7 @@ class Lines:
         """Format one line, without its newline."""
         entry = item.entry
         if entry is None:
-            text = quote(item.line.text.decode("utf-8", "surrogateescape"), limit=WORD)
+            text = quote(item.line.text.decode("utf-8", "surrogateescape"), limit=MAX_WORD)
             where = f"{item.line.file.path}:{find_number(item.line)}"
             return f"{self._paint('33', 'no record')} at {where}: {text}"
         outcome = item.outcome or "-"
@@ -264,7 +266,7 @@ def to_object(item: Item) -> bytes:
     A line that is no record is `{"no_record": {"file", "line", "text"}}`.
     """
     if item.entry is None:
-        text = item.line.text[:WORD].decode("utf-8", "replace")
+        text = item.line.text[:MAX_WORD].decode("utf-8", "replace")
         where = {"file": item.line.file.path, "line": find_number(item.line), "text": text}
         return to_json({"no_record": where})
     record = msgspec.json.decode(item.line.text)
@@ -279,13 +281,13 @@ def show_word(value: object) -> str:
         case {"base64": str(encoded)}:
             # A client's bytes that were not UTF-8; in a forged file, anything.
             data = base64.b64decode(encoded.encode("utf-8", "replace"))
-            return quote(data.decode("utf-8", "surrogateescape"), limit=WORD)
+            return quote(data.decode("utf-8", "surrogateescape"), limit=MAX_WORD)
         case {"begins": begins, "bytes": int(count)}:
             return f"{show_word(begins)}... ({count} bytes)"
         case {"more": int(count)}:
             return f"... ({count} more arguments)"
         case _:
-            return quote(to_json(value).decode(), limit=WORD)
+            return quote(to_json(value).decode(), limit=MAX_WORD)
 
 
 def _tell_how(entry: Entry) -> str:

@@ -17,7 +17,7 @@ from airlock_wire import quote
 
 _BATCH = 200
 # Of a line that is no record; a record is much shorter.
-_LONGEST = 1 << 16
+_MAX_LENGTH = 1 << 16
 # OpenTelemetry's numbers of severity.
 _INFO, _WARN = 9, 13
 _MEMBERS = ("event", "profile", "command", "outcome", "layer", "rule", "container", "request")
@@ -79,7 +79,7 @@ class Collector:
             timestamp=_read_time(record.get("ts")),
             severity_number=self._severity(_WARN if is_refused else _INFO),
             severity_text="WARN" if is_refused else "INFO",
-            body=text[:_LONGEST].decode("utf-8", "replace"),
+            body=text[:_MAX_LENGTH].decode("utf-8", "replace"),
             attributes={f"airlock.{name}": value for name, value in shown.items()},
         )
 

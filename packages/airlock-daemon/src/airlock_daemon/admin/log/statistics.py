@@ -94,7 +94,7 @@ def count(
     for file in files:
         for line in read_lines(file):
             if line.is_whole:
-                counts.take(line.text)
+                counts.count(line.text)
     return counts.conclude()
 
 
@@ -145,7 +145,7 @@ class _Counts:
         self._known: set[str] = set()
         self._named: set[str] = set()
 
-    def take(self, text: bytes) -> None:
+    def count(self, text: bytes) -> None:
         """Count a line."""
         entry = read_entry(text)
         if entry is None:

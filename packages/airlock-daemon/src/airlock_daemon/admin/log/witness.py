@@ -6,7 +6,7 @@ commits add heads, and take none away.
 """
 
 from airlock_daemon.admin.log.chain import Head, read_heads
-from airlock_daemon.admin.own_git import GitError, ask_git
+from airlock_daemon.admin.own_git import GitError, run_git
 from airlock_daemon.errors import AirlockError
 from airlock_wire import quote
 
@@ -26,8 +26,8 @@ def note_head(head: Head, *, ref: str, repository: str) -> str:
     """
     name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
     try:
-        ask_git(repository, "check-ref-format", name)
-        listed = ask_git(repository, "for-each-ref", "--format=%(objectname) %(refname)", name)
+        run_git(repository, "check-ref-format", name)
+        listed = run_git(repository, "for-each-ref", "--format=%(objectname) %(refname)", name)
         found = [line.split(" ")[0] for line in listed.decode().splitlines() if line.endswith(name)]
         old = found[0] if found else ""
         lines = _read(old, ref=name, repository=repository) if old else ""
@@ -40,7 +40,7 @@ def note_head(head: Head, *, ref: str, repository: str) -> str:
         words = (*_AUTHOR, "commit-tree", "--no-gpg-sign", tree, *parent, "-m", f"{head}")
         new = _write(repository, *words)
         # Refused where somebody has moved the ref meanwhile.
-        ask_git(repository, "update-ref", "--create-reflog", name, new, old or "0" * len(new))
+        run_git(repository, "update-ref", "--create-reflog", name, new, old or "0" * len(new))
     except GitError as error:
         raise AirlockError(
             f"the head cannot be noted in {quote(ref)} of {repository}: "
@@ -57,14 +57,14 @@ def read_noted(*, ref: str, repository: str) -> tuple[Head, ...]:
     remote, somebody may have made a branch or tag that git prefers.
     """
     try:
-        listed = ask_git(repository, "for-each-ref", "--format=%(refname)").decode()
+        listed = run_git(repository, "for-each-ref", "--format=%(refname)").decode()
         found = {f"{place}{ref}" for place in _PLACES} & {*listed.splitlines()}
         if len(found) > 1:
             raise AirlockError(
                 f"{quote(ref)} stands for {' and '.join(sorted(found))} of {repository}",
                 hint="write the whole name of the one that is meant",
             )
-        commit = ask_git(
+        commit = run_git(
             repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}"
         )
         text = _read(commit.decode().strip(), ref=ref, repository=repository)
@@ -92,7 +92,7 @@ def _require_growth(tip: str, *, ref: str, repository: str) -> None:
 
 def _find_other(tip: str, repository: str) -> str:
     """A commit, of those up to `tip`, that does more than add lines to heads; "" for none."""
-    listed = ask_git(repository, "rev-list", "--parents", tip).decode()
+    listed = run_git(repository, "rev-list", "--parents", tip).decode()
     commits = [line.split() for line in listed.splitlines()]
     for ids in commits:
         if len(ids) > _LINEAR:
@@ -112,14 +112,14 @@ def _find_other(tip: str, repository: str) -> str:
 
 
 def _read(commit: str, *, ref: str, repository: str) -> str:
-    listed = ask_git(repository, "ls-tree", "--name-only", "-z", commit)
+    listed = run_git(repository, "ls-tree", "--name-only", "-z", commit)
     if listed != f"{_FILE}\0".encode():
         raise AirlockError(
             f"{quote(ref)} of {repository} has other files than heads of a log",
             hint="name a ref of its own, such as airlock-log",
         )
-    return ask_git(repository, "cat-file", "blob", f"{commit}:{_FILE}").decode("utf-8", "replace")
+    return run_git(repository, "cat-file", "blob", f"{commit}:{_FILE}").decode("utf-8", "replace")
 
 
 def _write(repository: str, *words: str, content: str = "") -> str:
-    return ask_git(repository, *words, content=content.encode()).decode().strip()
+    return run_git(repository, *words, content=content.encode()).decode().strip()

@@ -33,7 +33,7 @@ from airlock_daemon.admin.migrate.released import (
 from airlock_daemon.admin.migrate.steps import Copy, Draft, Step
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.files import read_whole
+from airlock_daemon.setup.files import read_exact
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations
 from airlock_modules import Fault, parse_module
@@ -175,7 +175,7 @@ def _change_files(directory: str, early: Early) -> Iterator[Step]:
         path = os.path.join(directory, "modules", f"{override.command}.toml")
         yield Change(path=path, before=None, after=override.text)
     path = os.path.join(directory, "config.toml")
-    before = read_whole(path)
+    before = read_exact(path)
     if before != early.config.text:
         yield Change(path=path, before=before, after=early.config.text)
     agents = [

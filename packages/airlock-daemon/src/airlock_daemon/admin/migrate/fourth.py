@@ -32,7 +32,7 @@ from airlock_daemon.admin.migrate.released import (
 from airlock_daemon.admin.migrate.steps import Draft, Rename, Step
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.files import read_whole
+from airlock_daemon.setup.files import read_exact
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations
 from airlock_modules import Fault, parse_module
@@ -71,7 +71,7 @@ def draft_fourth(
         return Draft(steps=())
     found = _read(directory, registered, faults)
     faults.extend(_find_unclear(found))
-    before = read_whole(source) if is_beside else None
+    before = read_exact(source) if is_beside else None
     after = write_registration(found.agents, relative_to=directory)
     if is_beside and before is not None and _means(before, found.agents, directory):
         after = before
@@ -92,7 +92,7 @@ def draft_fourth(
     aside = [*_set_aside(found)]
     steps: list[Step] = [*aside, *boxed.values(), *changes]
     path = os.path.join(directory, "config.toml")
-    config = read_whole(path)
+    config = read_exact(path)
     if found.config is not None and found.config.text != config:
         steps.append(Change(path=path, before=config, after=found.config.text))
     if after != before:
@@ -172,7 +172,7 @@ def _list_boxed(found: Fourth) -> dict[str, Change]:
                 path = _locate(agent, command)
                 # Names of agents and commands, and other names in the backup, contain no colon.
                 steps[f"{agent.name}:{command}.toml"] = Change(
-                    path=path, before=read_whole(path), after=override.text
+                    path=path, before=read_exact(path), after=override.text
                 )
     return steps
 
@@ -216,7 +216,7 @@ def _set_aside(found: Fourth) -> Iterator[Rename]:
 def _widen_profile(agent: Registered) -> Change | None:
     """The change that keeps its pushes allowed, None if none is needed or possible."""
     path = os.path.realpath(os.path.join(agent.directory, Agent.PROFILE))
-    text = None if read_lenient(path) is None else read_whole(path)
+    text = None if read_lenient(path) is None else read_exact(path)
     after = None if text is None else allow_any_ref(text)
     return None if after is None else Change(path=path, before=text, after=after)
 

@@ -13,7 +13,7 @@ import msgspec
 from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import Finding, read_whole
+from airlock_daemon.setup.files import Finding, read_exact
 from airlock_daemon.setup.paths import LOCK, Locations
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def look(locations: Locations) -> Signs:
     return Signs(
         folders=folders,
         others=tuple(name for name in names if not _is_made(name)),
-        config=read_whole(locations.config_file) if "config.toml" in kinds else None,
+        config=read_exact(locations.config_file) if "config.toml" in kinds else None,
         has_registration=os.path.isfile(named or os.path.join(directory, Locations.REGISTRATION)),
         profiles=tuple(list_modules(os.path.join(directory, "profiles"))),
         sockets=tuple(_find_sockets(locations.sockets_dir)),
@@ -141,7 +141,7 @@ def read_service() -> "ReleasedUnit | None":
     """An earlier release's service of this user, with any configuration."""
     home = os.path.expanduser("~")
     try:
-        text = read_whole(os.path.join(home, UNIT))
+        text = read_exact(os.path.join(home, UNIT))
     except AirlockError:
         return None
     if text is None:

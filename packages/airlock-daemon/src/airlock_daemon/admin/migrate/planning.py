@@ -29,7 +29,7 @@ from airlock_daemon.admin.migrate.steps import (
     Step,
 )
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.files import read_whole
+from airlock_daemon.setup.files import read_exact
 from airlock_daemon.setup.paths import Locations
 from airlock_modules import Fault
 
@@ -92,7 +92,7 @@ def plan_migration(
             "`systemctl --user edit airlock`"
         )
         kept[SERVICE] = service.path
-        before = read_whole(service.path)
+        before = read_exact(service.path)
         steps.append(Replace(path=service.path, before=before, after=service.text))
     faults.extend(_find_obstacles(steps))
     if faults:

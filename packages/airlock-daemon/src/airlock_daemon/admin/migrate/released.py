@@ -13,8 +13,8 @@ from airlock_daemon.admin.new_files import CONFIG, REGISTRATION
 from airlock_daemon.admin.toml_edit import append_table, comment_out, extend_array, format_array
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.files import read_whole
-from airlock_daemon.setup.modules import give_box
+from airlock_daemon.setup.files import read_exact
+from airlock_daemon.setup.modules import add_default_box
 from airlock_modules import ModuleError, is_name, parse_module
 from airlock_wire import quote
 
@@ -27,7 +27,7 @@ def read_plain(path: str) -> str | None:
 
     Raises AirlockError if it cannot be read.
     """
-    text = read_whole(path)
+    text = read_exact(path)
     return None if text is None else text.removeprefix(_BOM)
 
 
@@ -319,7 +319,7 @@ def read_override(text: str | None, *, command: str, source: str, layout: Layout
     changes = _list_changes(data, layout)
     if not has_rules:
         changes.append("it refuses nothing, as before: [deny] is added, which has to be there")
-    is_boxed = give_box(parse_module(after, name=command, source=source)).lacks_box
+    is_boxed = add_default_box(parse_module(after, name=command, source=source)).lacks_box
     return Override(
         command=command,
         meaning="used",

@@ -13,7 +13,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, FILES, Layout
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory, replacing, write_whole
+from airlock_daemon.setup.files import make_directory, replacing, write_text
 from airlock_wire import quote
 
 
@@ -159,7 +159,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
             directory=shlex.quote(self.directory),
             lines="\n".join(lines),
         )
-        write_whole(os.path.join(copying, UNDO), text)
+        write_text(os.path.join(copying, UNDO), text)
         _sync(copying)
         os.rename(copying, migrating)
         undo.callback(_discard, migrating)

@@ -46,8 +46,8 @@ _BELONGS = {
     "lfs": re.compile(r"lfs/((objects|tmp|incomplete|cache|logs|locks)/.*|lockcache\.db)"),
 }
 """Files that git itself writes and does not obey; directories end in a slash."""
-_MOST_TOLD = 3
-_MOST_CONFIGS = 10_000
+_MAX_TOLD = 3
+_MAX_CONFIGS = 10_000
 _SHOWN = 400
 _VARIABLE = re.compile(r"\s*(export\s+)?[A-Za-z_]\w*\s*=")
 
@@ -135,10 +135,10 @@ class _Search:
         missed = self._tree.missed
         told += [
             f"{quote(path)} cannot be opened ({why})"
-            for path, why in list(missed.items())[:_MOST_TOLD]
+            for path, why in list(missed.items())[:_MAX_TOLD]
         ]
-        if len(missed) > _MOST_TOLD:
-            told.append(f"and {len(missed) - _MOST_TOLD} more cannot be opened")
+        if len(missed) > _MAX_TOLD:
+            told.append(f"and {len(missed) - _MAX_TOLD} more cannot be opened")
         return "; ".join(told)
 
     def _look_through(self, place: _Waiting) -> None:
@@ -310,8 +310,8 @@ class _Search:
         if beside is None or path is None or (path, beside, base) in self._configs:
             return
         self._configs.add((path, beside, base))
-        if len(self._configs) > _MOST_CONFIGS:
-            raise LimitError(f"more than {_MOST_CONFIGS} configurations of git")
+        if len(self._configs) > _MAX_CONFIGS:
+            raise LimitError(f"more than {_MAX_CONFIGS} configurations of git")
         file = self._tree.read(path)
         if file is None:
             return

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-MOST_ENTRIES = 1_000_000
-MOST_READ = 256 * 1024
+MAX_ENTRIES = 1_000_000
+MAX_READ = 256 * 1024
 """The most bytes of a file that is read line by line; a larger one has a digest only."""
-MOST_HASHED = 64 * 1024 * 1024
+MAX_HASHED = 64 * 1024 * 1024
 _DEEPEST = 64
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """The symlinks that are followed on the way to a file, as in the kernel."""
-_MOST_MISSED = 1000
+_MAX_MISSED = 1000
 _PATH = getattr(os, "O_PATH", 0)
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
@@ -142,7 +142,7 @@ class Tree:
                 done.append(part)
                 continue
             links += 1
-            if links > _MOST_LINKS:
+            if links > _MAX_LINKS:
                 return None
             waiting = [*self._enter(link, done), *waiting]
         return "/".join(done)
@@ -199,8 +199,8 @@ class Tree:
         """Store an existing path that could not be examined."""
         if error.errno in _ABSENT:
             return
-        if len(self.missed) >= _MOST_MISSED:
-            raise LimitError(f"more than {_MOST_MISSED} files and directories cannot be opened")
+        if len(self.missed) >= _MAX_MISSED:
+            raise LimitError(f"more than {_MAX_MISSED} files and directories cannot be opened")
         self.missed.setdefault(path, error.strerror or str(error))
 
     def _check_time(self) -> None:
@@ -210,8 +210,8 @@ class Tree:
     def _read(self, found: Iterator[os.DirEntry[str]]) -> Iterator[Entry]:
         for each in found:
             self._entries += 1
-            if self._entries > MOST_ENTRIES:
-                raise LimitError(f"more than {MOST_ENTRIES} files and directories")
+            if self._entries > MAX_ENTRIES:
+                raise LimitError(f"more than {MAX_ENTRIES} files and directories")
             if not self._entries % 256:
                 self._check_time()
             yield Entry(
@@ -248,16 +248,16 @@ class Tree:
         content = b""
         with open(descriptor, "rb") as file:
             size = 0
-            while piece := file.read(MOST_READ + 1 if not size else 1 << 20):
+            while piece := file.read(MAX_READ + 1 if not size else 1 << 20):
                 size += len(piece)
-                if size > MOST_HASHED:
+                if size > MAX_HASHED:
                     # It counts as changed whenever it is written.
                     digest.update(f"{status.st_size} {status.st_ctime_ns}".encode())
                     break
                 self._check_time()
                 digest.update(piece)
-                content = piece if size == len(piece) <= MOST_READ else b""
-        is_short = size <= MOST_READ
+                content = piece if size == len(piece) <= MAX_READ else b""
+        is_short = size <= MAX_READ
         return File(status.st_mode, digest.hexdigest(), content if is_short else None)
 
 

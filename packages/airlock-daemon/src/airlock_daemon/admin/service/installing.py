@@ -11,7 +11,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.service.launchd import Launchd
 from airlock_daemon.admin.service.manager import Manager, Program, State, compare
 from airlock_daemon.admin.service.systemd import Systemd
-from airlock_daemon.setup.files import make_directory, read_whole
+from airlock_daemon.setup.files import make_directory, read_exact
 
 
 def find_manager() -> Manager:
@@ -30,7 +30,7 @@ def install(manager: Manager, program: Program, *, obstacle: str | None) -> Iter
     AirlockError.
     """
     text = manager.write(program)
-    found = read_whole(manager.file)
+    found = read_exact(manager.file)
     state = compare(found, text)
     if state in ("edited", "foreign"):
         yield from _tell_kept(manager, state)
@@ -65,7 +65,7 @@ def start_installed(manager: Manager, registration: str) -> bool:
 
     Returns whether it was started. Raises AirlockError if that fails.
     """
-    text = read_whole(manager.file)
+    text = read_exact(manager.file)
     if text is None or not manager.names(text, registration) or manager.find_obstacle():
         return False
     manager.start()
@@ -77,7 +77,7 @@ def uninstall(manager: Manager) -> Iterator[str]:
 
     A file that a person wrote or edited is not removed. Raises AirlockError.
     """
-    found = read_whole(manager.file)
+    found = read_exact(manager.file)
     if found is None:
         yield f"no service is installed: there is no {manager.file}"
         return

@@ -67,7 +67,7 @@ def find_self() -> tuple[str, ...]:
 
 
 # Starting waits until the daemon serves, stopping until its commands have ended.
-_LONGEST_S = 600
+_TIMEOUT_S = 600
 
 
 class Obstacle(msgspec.Struct, frozen=True):
@@ -126,8 +126,8 @@ class Manager(Protocol):
         """
 
 
-def ask(argv: Sequence[str], *, longest_s: float = _LONGEST_S) -> tuple[int, str]:
-    """Run a program, at most `longest_s` seconds; returns its exit status and its output.
+def ask(argv: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> tuple[int, str]:
+    """Run a program, at most `timeout_s` seconds; returns its exit status and its output.
 
     127 if there is no such program, 124 on timeout.
     """
@@ -138,13 +138,13 @@ def ask(argv: Sequence[str], *, longest_s: float = _LONGEST_S) -> tuple[int, str
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=longest_s,
+            timeout=timeout_s,
             check=False,
         )
     except OSError as error:
         return 127, error.strerror or str(error)
     except subprocess.TimeoutExpired:
-        return 124, f"no answer within {longest_s:g} s"
+        return 124, f"no answer within {timeout_s:g} s"
     return done.returncode, (done.stderr or done.stdout).strip()
 
 

@@ -12,7 +12,7 @@ These rules are kept:
 - An approval for a duration covers later requests with the same values, or for a push the same
   refs, until it ends.
 - A question without an answer ends at its deadline. Nothing is remembered of it.
-- An agent has at most `MOST` open questions.
+- An agent has at most `MAX_OPEN` open questions.
 
 The caller passes the time, in seconds of one steady clock, and calls `expire` at the time that
 `next_deadline` returns.
@@ -31,11 +31,11 @@ from airlock_daemon.errors import AirlockError, Denied
 from airlock_modules.operation import Operation
 from airlock_wire import quote
 
-MOST = 4
+MAX_OPEN = 4
 """The most open questions of an agent."""
 KEPT_S = 15 * 60.0
 """Seconds for which an answer waits for an equal request."""
-LONGEST_S = 24 * 3600.0
+MAX_LASTING_S = 24 * 3600.0
 """The longest duration of an approval."""
 
 # Without vowels, and without letters and digits that look alike.
@@ -47,7 +47,7 @@ _REMEMBERED = 100_000
 _REASON = 300
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One operation that a person is asked about.
 
     `details` are pairs of a label and a text. They are shown, and with the operation's words they
@@ -74,7 +74,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return hashed.hexdigest()
 
     @property
-    def lasting(self) -> "Asked":
+    def lasting(self) -> "ApprovalRequest":
         """The same operation, which may be approved for a duration by its whole value."""
         return replace(self, scope=(self.digest,))
 
@@ -89,7 +89,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     agent: str
-    asked: Asked
+    asked: ApprovalRequest
     digest: str
     client: str = ""
     pattern: str
@@ -147,7 +147,7 @@ class Ticket:
 
 
 class TooManyQuestions(Exception):
-    """The agent has `MOST` open questions."""
+    """The agent has `MAX_OPEN` open questions."""
 
 
 class _Open:
@@ -161,7 +161,7 @@ class _Open:
         return replace(self.question, waiting=len(self.tickets))
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _StoredAnswer(msgspec.Struct, frozen=True):
     """An answer that nobody took yet, or a rejection, until a time."""
 
     answer: Answer
@@ -177,14 +177,14 @@ class Questions:
 
     def __init__(self) -> None:
         self._open: dict[_Key, _Open] = {}
-        self._kept: dict[_Key, _Kept] = {}
-        self._standing: dict[_Key, _Kept] = {}
+        self._kept: dict[_Key, _StoredAnswer] = {}
+        self._standing: dict[_Key, _StoredAnswer] = {}
         self._used: set[str] = set()
         self._oldest: deque[str] = deque()
 
     def ask(
         self,
-        asked: Asked,
+        asked: ApprovalRequest,
         *,
         agent: str,
         client: str = "",
@@ -195,7 +195,7 @@ class Questions:
     ) -> Ticket:
         """Ask about an operation, unless an answer is there; the ticket is then settled.
 
-        The caller calls `leave` when it does not wait any more. Raises TooManyQuestions.
+        The caller calls `stop_waiting` when it does not wait any more. Raises TooManyQuestions.
         """
         self.expire(now)
         key = (agent, asked.digest)
@@ -206,7 +206,7 @@ class Questions:
             return ticket
         opened = self._open.get(key)
         if opened is None:
-            if sum(1 for name, _ in self._open if name == agent) >= MOST:
+            if sum(1 for name, _ in self._open if name == agent) >= MAX_OPEN:
                 raise TooManyQuestions
             opened = self._begin(
                 Question(
@@ -224,7 +224,7 @@ class Questions:
         opened.tickets.append(ticket)
         return ticket
 
-    def leave(self, ticket: Ticket) -> None:
+    def stop_waiting(self, ticket: Ticket) -> None:
         """A request does not wait any more; its question stays until it ends."""
         if ticket.question is None:
             return
@@ -262,9 +262,9 @@ class Questions:
                     f"{wanted} can be approved once only",
                     hint=f"leave --for out: airlock approve {wanted}",
                 )
-            if not 0 < for_s <= LONGEST_S:
+            if not 0 < for_s <= MAX_LASTING_S:
                 raise AirlockError(
-                    f"an approval lasts more than 0 s and at most {LONGEST_S / 3600:g} h",
+                    f"an approval lasts more than 0 s and at most {MAX_LASTING_S / 3600:g} h",
                     hint=f"choose a duration like 10m: airlock approve {wanted} --for 10m",
                 )
         answer = Answer(id=question.id, verdict="approved", by=by)
@@ -273,13 +273,13 @@ class Questions:
         del self._open[key]
         if for_s is not None:
             for text in scope:
-                self._standing[question.agent, text] = _Kept(answer, now + for_s)
+                self._standing[question.agent, text] = _StoredAnswer(answer, now + for_s)
             waiting = len(opened.tickets)
         # One that nobody was waiting for when it was shown lets its next try through.
         most = max(waiting, 1)
         let, others = opened.tickets[:most], opened.tickets[most:]
         if not opened.tickets and for_s is None:
-            self._kept[key] = _Kept(answer, now + KEPT_S)
+            self._kept[key] = _StoredAnswer(answer, now + KEPT_S)
         if others:
             # They came after the person had looked.
             again = self._begin(replace(question, id=self._make_id(), began=now))
@@ -297,7 +297,7 @@ class Questions:
         key = (question.agent, question.digest)
         shown = opened.show()
         del self._open[key]
-        self._kept[key] = _Kept(answer, now + KEPT_S)
+        self._kept[key] = _StoredAnswer(answer, now + KEPT_S)
         _settle(opened.tickets, answer)
         return shown
 
@@ -330,7 +330,7 @@ class Questions:
         self.expire(now)
         return tuple(sorted((each.show() for each in self._open.values()), key=_began))
 
-    def _find_answer(self, asked: Asked, key: _Key) -> Answer | None:
+    def _find_answer(self, asked: ApprovalRequest, key: _Key) -> Answer | None:
         agent, _ = key
         kept = self._kept.get(key)
         if kept is not None:

@@ -176,8 +176,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `watched` are host files and directories that determined the operations. `directory` is the
     working directory in the box; `is_shared`: it is on the host, and must be the one that was
     checked. `bounds` limit the box's processes; `sockets` says which kinds they may create, on the
-    host's network with `has_network`. `asks` are commands that may be requested from within, over a
-    relay; `listeners` lead out of a box without network. Without `follows`, symlinks in the
+    host's network with `has_network`. `requests` are commands that may be requested from within,
+    over a relay; `listeners` lead out of a box without network. Without `follows`, symlinks in the
     client's directories are not followed.
     """
 
@@ -190,7 +190,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds
     sockets: str
     has_network: bool = False
-    asks: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
     listeners: BoxListeners | None = None
     follows: bool = True
 

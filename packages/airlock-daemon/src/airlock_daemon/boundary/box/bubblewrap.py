@@ -24,7 +24,7 @@ from airlock_daemon.boundary.box.box import (
     Shared,
     System,
 )
-from airlock_daemon.boundary.command.launcher import MOST_KEPT, CommandLine, Identity
+from airlock_daemon.boundary.command.launcher import MAX_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.boxes import BUBBLEWRAP
@@ -168,7 +168,7 @@ def prepare(
         for index, placed in enumerate(inner):
             words += _spell_placed(placed.what, f"{_STAGE}/{index}", keep_shared)
         way_out = "-" if listeners is None else hold(os.dup(listeners))
-        if len(held) + 3 > MOST_KEPT:
+        if len(held) + 3 > MAX_KEPT:
             raise Denied(
                 f"a box of {len(held)} mounts and files is more than can be made",
                 layer="sandbox",

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.box.box import (
 from airlock_daemon.boundary.box.kept_home import keep_home
 from airlock_daemon.boundary.box.listeners import plan_listeners
 from airlock_daemon.boundary.box.plan import (
-    PLACES,
+    HOME_DIRECTORIES,
     find_home,
     find_watched,
     plan_box,
@@ -33,11 +33,11 @@ from airlock_daemon.boundary.box.plan import (
 from airlock_daemon.boundary.box.system import (
     SYSTEM,
     ApiAccess,
-    find_places,
+    find_host_files,
     list_given,
     name_hosts,
 )
-from airlock_daemon.boundary.box.transports import find_transports, list_asked, list_helpers
+from airlock_daemon.boundary.box.transports import find_transports, list_helpers, list_requests
 from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
@@ -327,15 +327,19 @@ class Templates:
         for path in (*read, *(expand_home(path, named) for path in sandbox.read)):
             _refuse_led(path, module, generation)
         read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
-        seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
-        places = find_places(
+        seen = (
+            *read,
+            *(HOME_DIRECTORIES if maker.is_home else ()),
+            *(() if home is None else (home.path,)),
+        )
+        places = find_host_files(
             inputs.program, home=named, path=path, seen=seen, everywhere=maker.is_home
         )
         for place in (*places.shown, *read):
             refuse_private(place, module, generation.reserved)
         given = () if inputs.access is None else tuple(list_given(inputs.access))
         is_fenced = maker.bubblewrap is None
-        asks = list_asked(sandbox.brokers, generation.grant, is_fenced=is_fenced)
+        asks = list_requests(sandbox.brokers, generation.grant, is_fenced=is_fenced)
         if maker.is_home:
             box = plan_home_box(home, places=places.shown, read=read, limits=limits)
         else:
@@ -361,7 +365,7 @@ class Templates:
             box = name_hosts(box, listeners.hosts)
         watched = find_watched(box, places.read, self._list_looked_for(inputs))
         box = replace(box, listeners=listeners, follows=sandbox.links, watched=watched)
-        own = (*(PLACES if maker.is_home else ()), *places.shown, *read.values())
+        own = (*(HOME_DIRECTORIES if maker.is_home else ()), *places.shown, *read.values())
         return _Template(inputs, box, (*own, *(each.target for each in given)))
 
     def _list_looked_for(self, inputs: _Inputs) -> Iterator[str]:

@@ -100,7 +100,7 @@ def _adapt_variables(environment: Mapping[str, str], box: Box) -> dict[str, str]
     }
     made = (each for each in box.operations if isinstance(each, Made))
     files = {each.variable: each.target for each in made if each.variable}
-    asked = transport_variables(box.asks) | listener_variables(box.listeners)
+    asked = transport_variables(box.requests) | listener_variables(box.listeners)
     return {**kept, **files, **asked}
 
 

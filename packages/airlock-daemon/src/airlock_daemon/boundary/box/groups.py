@@ -50,7 +50,7 @@ class Groups:
         self._adopted: dict[str, Limits] = {}
         self._dying: list[Cgroup] = []
         # Left by a daemon that was killed.
-        self._top.clear(longest_s=_DYING_S)
+        self._top.clear(timeout_s=_DYING_S)
         own = root.below(DAEMON)
         with suppress(FileExistsError):
             os.mkdir(own.directory)
@@ -78,7 +78,7 @@ class Groups:
 
     def close(self) -> None:
         """Kill remaining processes, and remove all cgroups but the daemon's own."""
-        self._top.clear(longest_s=_DYING_S)
+        self._top.clear(timeout_s=_DYING_S)
         os.close(self._lock)
 
     def _open_below(self, above: Cgroup) -> "Group":

@@ -89,7 +89,7 @@ def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> i
 _MASK_BYTES = 64 << 20
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ShownWorkspace(msgspec.Struct, frozen=True):
     """The client's workspace in the box: its top, and the mounts inside, in order."""
 
     top: Shared
@@ -98,7 +98,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 def show_workspace(
     source: Source, root: str, mounts: Mounts | None, *, identity: Identity, reserved: Reserved
-) -> Shown:
+) -> ShownWorkspace:
     """Plan how a box shows the workspace `source`, whose host directory is `root`.
 
     With `mounts`, this includes the container's mounts inside it, with their read-only flags. A
@@ -108,7 +108,7 @@ def show_workspace(
     directory above it, and for one whose source it could replace through another writable mount.
     """
     if mounts is None:
-        return Shown(share(root, source.target, HostPaths(), read_only=False))
+        return ShownWorkspace(share(root, source.target, HostPaths(), read_only=False))
     base, base_root = _find_base(source, root, mounts, reserved)
     profile, seen = mounts.agent.profile, mounts.rows.seen
     rows = {point: row for point, row in seen.items() if relative_to(point, base.target)}
@@ -142,7 +142,7 @@ def show_workspace(
                 shown.pop(target, None)
                 found[target] = view.place(view.cover(target, above), target, above)
     _cover_strangers(view, movable, found, shown)
-    return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
+    return ShownWorkspace(top, tuple(found[target] for target in sorted(found, key=len)))
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -313,13 +313,13 @@ _USERS = (TMP, HOME)
 
 def show_others(
     workspace: Workspace,
-    shown: Sequence[Shown],
+    shown: Sequence[ShownWorkspace],
     *,
     identity: Identity,
     reserved: Reserved,
     others: Sequence[str],
     is_fence: bool,
-) -> Iterator[Shown]:
+) -> Iterator[ShownWorkspace]:
     """Show the client's other directories, outside those `shown` and one another.
 
     Omits, since the command may not need it, a directory that the box cannot reproduce: one with a

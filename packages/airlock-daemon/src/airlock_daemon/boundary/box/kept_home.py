@@ -30,7 +30,7 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.files import make_directory
 from airlock_daemon.setup.limits import Limits
 
-MOST_FILES = 65_536
+MAX_FILES = 65_536
 """As many as a tmpfs of a box allows."""
 
 TIMES = 4
@@ -130,7 +130,7 @@ def _write(home: int, name: str, content: bytes, identity: Identity) -> None:
         for part in parts:
             directory = _enter(directory, part, identity)
             stack.callback(os.close, directory)
-        if _says(directory, last, content):
+        if _has_content(directory, last, content):
             return
         new = f".airlock-{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -166,7 +166,7 @@ def _give(descriptor: int, identity: Identity) -> None:
         os.fchown(descriptor, identity.user, identity.group)
 
 
-def _says(directory: int, name: str, content: bytes) -> bool:
+def _has_content(directory: int, name: str, content: bytes) -> bool:
     try:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with open(os.open(name, flags, dir_fd=directory), "rb") as file:
@@ -227,11 +227,11 @@ class HomeInUse:
         await run_in_thread(partial(_put_away, self._home), limiter=self._limiter)
         return (
             f"warning: the home of this command was removed: it keeps {self._most >> 20} MiB and "
-            f"{MOST_FILES} files at most, in directories that can be read; write to the workspace "
+            f"{MAX_FILES} files at most, in directories that can be read; write to the workspace "
             "instead"
         )
 
-    async def leave(self) -> None:
+    async def clean_up(self) -> None:
         """Remove what was set aside, also for a client that has hung up.
 
         No process of the command may be left: it could create files faster than they are removed.
@@ -268,7 +268,7 @@ def _open_again(home: Shared) -> int | None:
     return None
 
 
-def _fits(root: int, most: int) -> bool:
+def _fits(root: int, limit: int) -> bool:
     """Whether the home is within the limits for bytes and files, and entirely readable."""
     files = size = 0
     waiting = ["."]
@@ -281,7 +281,7 @@ def _fits(root: int, most: int) -> bool:
                 size += found.st_blocks * 512 // max(found.st_nlink, 1)
                 if stat.S_ISDIR(found.st_mode):
                     waiting.append(f"{name}/{entry}")
-                if files > MOST_FILES or size > most:
+                if files > MAX_FILES or size > limit:
                     return False
         except FileNotFoundError:
             # Removed meanwhile.

@@ -138,7 +138,7 @@ async def private_directory(
             os.fchown(made.descriptor, identity.user, identity.group)
         yield made
     finally:
-        await made.leave(removals)
+        await made.release(removals)
 
 
 class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +206,7 @@ def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[s
         # The home itself is read-only.
         environment["XDG_CACHE_HOME"] = private.path
     environment |= _make_files(box, private)
-    if box.asks:
+    if box.requests:
         environment |= link_transports(private, environment.get("PATH", os.defpath))
     return environment
 

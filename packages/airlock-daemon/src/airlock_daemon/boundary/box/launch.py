@@ -45,10 +45,10 @@ from airlock_wire import quote
 _MODE = struct.Struct("<I")
 _HEADER = 4
 
-_MOST_ENTRIES = 100
+_MAX_ENTRIES = 100
 
 # Lines for the client; further losses are counted.
-_MOST_LINES = 4
+_MAX_LINES = 4
 
 # Of shells and pagers, in the home.
 _HISTORIES = (".*_history", ".lesshst", ".viminfo", ".wget-hsts")
@@ -80,12 +80,12 @@ def decode_leftovers(message: bytes) -> tuple[Leftover, ...]:
 def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Leftover, ...]:
     """List the entries of a host `directory`, except names that `is_made` accepts.
 
-    Stops after `_MOST_ENTRIES`. Raises OSError.
+    Stops after `_MAX_ENTRIES`. Raises OSError.
     """
     with os.scandir(directory) as entries:
         return tuple(
             Leftover(each.path, each.stat(follow_symlinks=False).st_mode)
-            for each in itertools.islice(entries, _MOST_ENTRIES)
+            for each in itertools.islice(entries, _MAX_ENTRIES)
             if not is_made(each.name)
         )
 
@@ -98,11 +98,11 @@ def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[
     """
     named = _find_named(leftovers, argv)
     lost = sorted(each.path for each in leftovers if each.path in named or _is_loss(each))
-    for path in lost[:_MOST_LINES]:
+    for path in lost[:_MAX_LINES]:
         shown = path if quote(path, limit=None) == f'"{path}"' else quote(path)
         yield f"warning: {shown} was written where nothing is kept; write to the workspace instead"
-    if len(lost) > _MOST_LINES:
-        yield f"warning: so were {len(lost) - _MOST_LINES} more; write to the workspace instead"
+    if len(lost) > _MAX_LINES:
+        yield f"warning: so were {len(lost) - _MAX_LINES} more; write to the workspace instead"
 
 
 def _find_named(leftovers: Sequence[Leftover], argv: Sequence[str]) -> set[str]:

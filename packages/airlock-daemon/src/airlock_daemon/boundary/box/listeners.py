@@ -25,7 +25,7 @@ from airlock_daemon.setup.client import PROXY_PORT
 
 _PROXY_PORT = 3128
 # Keep in step with `native/doors.zig`.
-_MOST = 64
+_MAX = 64
 
 # Loopback addresses that the host does not use: one for each name.
 _NAMED = ipaddress.IPv4Network("127.0.3.0/24")
@@ -100,7 +100,7 @@ def plan_listeners(
         for here in (Destination(str(found), each.port, found) for found in each.own_addresses)
     }
     taken = {each.port for each in local}
-    free = (port for port in range(_PROXY_PORT, _PROXY_PORT + _MOST) if port not in taken)
+    free = (port for port in range(_PROXY_PORT, _PROXY_PORT + _MAX) if port not in taken)
     address = LOOPBACK[0]
     proxy = apis = None
     if uses_apis:
@@ -108,7 +108,7 @@ def plan_listeners(
         apis = Destination(str(address), PROXY_PORT, address)
     else:
         proxy = Destination(str(address), next(free), address)
-    most = _MOST - 1 - has_engine
+    most = _MAX - 1 - has_engine
     hint = f"a person on the host can name less in [sandbox] network of {source}{AND_RELOAD}"
     if len(local) > most:
         raise Denied(
@@ -134,7 +134,7 @@ def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Forward
     """A listener per named destination; each name gets one address, none of those `taken`."""
     free = (str(each) for each in _NAMED.hosts() if str(each) not in taken)
     names = dict.fromkeys(each.host for each in network.by_name)
-    at = dict(zip(islice(names, _MOST), free, strict=False))
+    at = dict(zip(islice(names, _MAX), free, strict=False))
     for each in network.by_name:
         if each.host in at:
             address = ipaddress.IPv4Address(at[each.host])

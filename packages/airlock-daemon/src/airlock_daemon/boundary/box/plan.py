@@ -26,7 +26,12 @@ from airlock_daemon.boundary.box.box import (
     Processes,
     System,
 )
-from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_others, show_workspace
+from airlock_daemon.boundary.box.inner_mounts import (
+    ShownWorkspace,
+    refuse_own,
+    show_others,
+    show_workspace,
+)
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, make_etc
 from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
@@ -40,7 +45,7 @@ from airlock_wire import quote
 # The class "home" is for tools whose needs nobody has declared: they find their configuration, and
 # every credential in that home. It keeps such tools working, and is no security boundary.
 
-PLACES = ("/etc", "/opt")
+HOME_DIRECTORIES = ("/etc", "/opt")
 """Host directories shown whole."""
 
 _RESOLVER = "/etc/resolv.conf"
@@ -72,7 +77,7 @@ def find_home(
                 'write [sandbox] box = "closed" in the module and reload',
             )
     size = _TIMES * limits.box_tmpfs_mb << 20
-    return Home(path, size, tuple(hide((*PLACES, path), reserved)))
+    return Home(path, size, tuple(hide((*HOME_DIRECTORIES, path), reserved)))
 
 
 def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
@@ -97,9 +102,9 @@ def _list_private(reserved: Reserved) -> set[str]:
     return {path for place in paths for path in (place, *glob.glob(f"{glob.escape(place)}.*"))}
 
 
-def make_places(home: Home | None) -> Iterator[Operation]:
+def list_home_files(home: Home | None) -> Iterator[Operation]:
     """The host files that a home box shows read-only."""
-    for path in PLACES:
+    for path in HOME_DIRECTORIES:
         if os.path.isdir(path):
             yield System(path, path)
     resolver = os.path.realpath(_RESOLVER)
@@ -185,7 +190,7 @@ def plan_home_box(
     fresh = () if home is not None else (Memory(HOME, 0o700, size // _SMALLER),)
     return Box(
         operations=(
-            *(*_make_system(), *_make_kernels(size), *make_places(home)),
+            *(*_make_system(), *_make_kernels(size), *list_home_files(home)),
             *(*fresh, *_show(places, read)),
         ),
         home=home,
@@ -210,7 +215,7 @@ def put_workspaces(
     (layer "sandbox") if the client's workspace is at one of the box's own paths.
     """
     source = workspace.source
-    directory, shown = workspace.own, list[Shown]()
+    directory, shown = workspace.own, list[ShownWorkspace]()
     if source is not None:
         mounts = workspace.mounts
         view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)

@@ -75,12 +75,12 @@ class BoxPool:
             self._last = None
             self.empty()
 
-    def take(self, box: Box, by: BoxBuilder) -> BoxedLaunch | None:
+    def acquire(self, box: Box, by: BoxBuilder) -> BoxedLaunch | None:
         """Take a box that equals what `by` would make of `box` now; None if none waits.
 
         The caller orders its command and closes it.
         """
-        self._boxes.look()
+        self._boxes.close_stale()
         if by.reserved is not self.reserved:
             return None
         key = find_key(box, bubblewrap=by.bubblewrap, identity=by.identity)
@@ -114,7 +114,7 @@ class BoxPool:
     def put(self, key: Key, launch: BoxedLaunch, mounts: str) -> None:
         """Take over a box begun for `key` when the host had these `mounts`."""
         if self.count >= POOL_SIZE:
-            self.give_up()
+            self.close_oldest()
         self._waiting.append(_Waiting(key, launch, mounts))
         self._boxes.note(self, self.count)
         if self.needs(key):
@@ -141,7 +141,7 @@ class BoxPool:
             if each not in self._trusted or _concerns(points, each.key.box):
                 self._remove(each).close()
 
-    def give_up(self) -> None:
+    def close_oldest(self) -> None:
         """Close the box that has waited longest."""
         self._remove(self._waiting[0]).close()
 
@@ -155,7 +155,7 @@ class BoxPool:
     def empty(self) -> None:
         """Close all boxes."""
         while self._waiting:
-            self.give_up()
+            self.close_oldest()
 
     def _take(self, key: Key) -> Iterator[BoxedLaunch]:
         for each in [each for each in self._waiting if each.key == key]:
@@ -178,7 +178,7 @@ def _concerns(points: Iterable[str], box: Box) -> bool:
 
 log = logging.getLogger("airlock")
 
-MOST_IN_ALL = 16
+MAX_TOTAL = 16
 """Limit of waiting boxes in total: each is three processes and a few descriptors."""
 
 # The delay until a new box is first checked for completion; it doubles with each check.
@@ -216,7 +216,7 @@ class Boxes:
                 pool.empty()
             if self._look_at <= now:
                 self._pause *= 2
-                self.look()
+                self.close_stale()
             due = [pool for pool, scheduled in self._scheduled.items() if scheduled.due <= now]
             if due:
                 await self._make(due[0], self._scheduled.pop(due[0]).key)
@@ -249,7 +249,7 @@ class Boxes:
         if count:
             self._pools[pool] = None
 
-    def look(self) -> None:
+    def close_stale(self) -> None:
         """Close the boxes that changes of the host's mounts affect, and those that may have been
         incomplete then.
         """
@@ -282,9 +282,9 @@ class Boxes:
         reserved = pool.reserved
         if reserved is None or not pool.needs(key):
             return
-        if sum(pool.count for pool in self._pools) >= MOST_IN_ALL:
-            next(iter(self._pools)).give_up()
-        self.look()
+        if sum(pool.count for pool in self._pools) >= MAX_TOTAL:
+            next(iter(self._pools)).close_oldest()
+        self.close_stale()
         mounts = self._mounts
         try:
             builder = BoxBuilder(
@@ -330,7 +330,7 @@ async def start_boxed(
     # The lower directory of an overlay must not change while it is mounted (the kernel's
     # documentation of overlayfs), so a box with the human's home is never prewarmed.
     if pool is not None and box.home is None:
-        launch = pool.take(box, by)
+        launch = pool.acquire(box, by)
     if launch is None:
         launch = await by.make(box)
     try:

@@ -29,7 +29,7 @@ from airlock_daemon.setup.paths import Reserved
 OLDEST = (0, 10)
 """The oldest version of bubblewrap with all features that a box needs."""
 
-_LONGEST_S = 10.0
+_TIMEOUT_S = 10.0
 _SAYS = re.compile(rb"^bubblewrap (\d+)\.(\d+)")
 
 
@@ -39,7 +39,7 @@ async def explain_too_old(program: str) -> str | None:
     None if it is not, or does not tell its version: then the trial box decides.
     """
     try:
-        with trio.fail_after(_LONGEST_S):
+        with trio.fail_after(_TIMEOUT_S):
             done = await trio.run_process(
                 (program, "--version"),
                 stdin=b"",
@@ -121,7 +121,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
             return error.message
         report: Ended | AirlockError | None = None
         try:
-            with trio.move_on_after(_LONGEST_S):
+            with trio.move_on_after(_TIMEOUT_S):
                 while (report := launch.read_report()) is None:
                     await trio.lowlevel.wait_readable(launch.ready)
             if isinstance(report, Ended):
@@ -129,12 +129,12 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
             said = launch.said()
         finally:
             launch.end()
-            with trio.CancelScope(deadline=trio.current_time() + _LONGEST_S, shield=True):
+            with trio.CancelScope(deadline=trio.current_time() + _TIMEOUT_S, shield=True):
                 await launch.wait_gone()
             launch.close()
     if said:
         return said.splitlines()[0]
-    return f"no answer within {_LONGEST_S:g} s" if report is None else report.message
+    return f"no answer within {_TIMEOUT_S:g} s" if report is None else report.message
 
 
 async def probe_groups(groups: Groups, launcher: Launcher) -> str | None:
@@ -164,7 +164,7 @@ async def _probe_group(group: int, launcher: Launcher) -> str | None:
             finally:
                 os.close(root)
         try:
-            with trio.move_on_after(_LONGEST_S):
+            with trio.move_on_after(_TIMEOUT_S):
                 await trio.lowlevel.wait_readable(ours)
             found = Cgroup(f"/proc/self/fd/{group}").read("cgroup.procs")
             report = launch.read_report()

@@ -140,4 +140,4 @@ async def open_run(
             yield run
         finally:
             if run.home is not None:
-                await run.home.leave()
+                await run.home.clean_up()

@@ -20,21 +20,21 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """The system's own directories, which every box has if they exist."""
 
 # The kernel's limit of symlinks in one path (path_resolution(7)).
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 # Limit of a script's first line (execve(2)).
-_MOST_LINE = 256
+_MAX_LINE = 256
 
 
-class Places(msgspec.Struct, frozen=True):
+class HostFiles(msgspec.Struct, frozen=True):
     """The host files that a program needs, and the files that were read to find them."""
 
     shown: tuple[str, ...]
     read: tuple[str, ...]
 
 
-def find_places(
+def find_host_files(
     program: str, *, home: str, path: str, seen: tuple[str, ...], everywhere: bool = False
-) -> Places:
+) -> HostFiles:
     """Find the host files that a box needs for `program`, an absolute path.
 
     These are the program's installation prefix, that of the interpreter in its first line (searched
@@ -61,7 +61,7 @@ def find_places(
             read[settings] = None
             waiting += _find_python(settings)
         waiting += _find_interpreter(os.path.realpath(name), path)
-    return Places(tuple(found), tuple(read))
+    return HostFiles(tuple(found), tuple(read))
 
 
 def list_deciding(paths: Iterable[str]) -> Iterator[str]:
@@ -73,7 +73,7 @@ def list_deciding(paths: Iterable[str]) -> Iterator[str]:
 
 def _follow(name: str) -> Iterator[str]:
     """Follow a program's symlinks: a program may be called by a symlink's name."""
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         # Symlinks among its directories do not change the program's name.
         name = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
         yield name
@@ -119,7 +119,7 @@ def _find_interpreter(file: str, path: str) -> Iterator[str]:
         return
     try:
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        line = os.read(descriptor, _MOST_LINE) if is_file else b""
+        line = os.read(descriptor, _MAX_LINE) if is_file else b""
     finally:
         os.close(descriptor)
     if not line.startswith(b"#!"):

@@ -30,7 +30,7 @@ _OPENED = SEARCH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
 
 
-def list_asked(brokers: Iterable[str], grant: Grant, *, is_fenced: bool) -> tuple[str, ...]:
+def list_requests(brokers: Iterable[str], grant: Grant, *, is_fenced: bool) -> tuple[str, ...]:
     """The commands that a box with these brokers may request, of those that the agent is granted.
 
     In a fence git does not sign: the settings for that name a path of the box.

@@ -16,14 +16,14 @@ from airlock_daemon.setup.generation import Generation
 from airlock_wire import StdinData, StdinEnd, Stream
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest
 
 ANSWER_S = 10.0
 # Limit of the output's bytes; the rest is dropped.
-MOST = 1 << 20
+MAX_OUTPUT = 1 << 20
 
 
-class Ask(Protocol):
+class RunProgram(Protocol):
     """Runs a program of the host."""
 
     async def __call__(
@@ -38,7 +38,7 @@ class Ask(Protocol):
         """Return exit status and output. `said` is its stdin, `more` adds variables."""
 
 
-async def ask(
+async def run_program(
     line: CommandLine,
     launcher: Launcher,
     turns: TurnQueue,
@@ -55,14 +55,14 @@ async def ask(
 
     async def keep(stream: Stream, data: bytes) -> None:
         if stream == "stdout":
-            answer.extend(data[: MOST - len(answer)])
+            answer.extend(data[: MAX_OUTPUT - len(answer)])
 
     with closing(Piped(has_input=bool(said))) as stdio:
         launch = await launcher.launch(line, stdio.standard)
         command = Command(launch, stdio, turns, ahead=0, credit=0)
         if said:
-            command.tell(StdinData(data=said))
-            command.tell(StdinEnd())
+            command.handle(StdinData(data=said))
+            command.handle(StdinEnd())
         try:
             with trio.move_on_after(seconds):
                 ended = await command.relay(keep, _grant_none)
@@ -87,13 +87,13 @@ class ServedAgent(Protocol):
     turns: TurnQueue
     lookups: trio.CapacityLimiter
 
-    async def ask(
+    async def run_program(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
     ) -> tuple[int, bytes]:
         """Run a program of the host; returns its exit status and output."""
 
 
-Approve = Callable[["Asked", Emit], Awaitable[None]]
+Approve = Callable[["ApprovalRequest", Emit], Awaitable[None]]
 """Waits for a person's approval where a profile requires one. Raises Denied.
 
 The client is told on stderr what it waits for.
@@ -113,18 +113,18 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     approve: Approve
 
     @property
-    def asks(self) -> bool:
+    def has_approvals(self) -> bool:
         """Whether a person may have to approve what the agent does."""
         return any(
             each.agent.profile.approve is not None for each in (self.generation, self.current)
         )
 
-    def must_ask(self, forms: Iterable[Sequence[str]]) -> bool:
+    def requires_approval(self, forms: Iterable[Sequence[str]]) -> bool:
         """Whether a person has to approve an operation that may amount to one of `forms`."""
         listed, generations = tuple(forms), (self.generation, self.current)
         return any(each.agent.profile.find_approval(listed) is not None for each in generations)
 
-    def may_ask(self, beginnings: Iterable[Sequence[str]]) -> bool:
+    def may_require_approval(self, beginnings: Iterable[Sequence[str]]) -> bool:
         """Whether a person may have to approve an operation that begins like one of these."""
         listed = tuple(beginnings)
         rules = [each.agent.profile.approve for each in (self.generation, self.current)]
@@ -155,7 +155,7 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         """The home of the daemon's user."""
         return self.variables.get("HOME", "/")
 
-    async def ask(
+    async def run_program(
         self,
         program: str,
         argv: tuple[str, ...],
@@ -171,4 +171,4 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         many programs of the agent wait, Failed if it does not answer.
         """
         line = CommandLine(program, argv, {**self.variables, **more}, self.directory)
-        return await self.agent.ask(line, said=said, seconds=seconds)
+        return await self.agent.run_program(line, said=said, seconds=seconds)

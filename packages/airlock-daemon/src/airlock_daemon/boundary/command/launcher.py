@@ -38,7 +38,7 @@ _NO_RULES = (_SAME, *(0,) * 5)
 
 # The longest message; longer strings travel in a memfd.
 MESSAGE = 65536
-MOST_KEPT = 57
+MAX_KEPT = 57
 """Limit of extra descriptors in a message."""
 
 
@@ -431,7 +431,7 @@ class NativeLauncher:
         """Start `what` with three descriptors as its stdin, stdout and stderr.
 
         `terminal` says which of them are one pseudo-terminal, the tool's controlling terminal (the
-        sum of 1, 2 and 4). `kept` are at most MOST_KEPT further descriptors, from 3 on. Another
+        sum of 1, 2 and 4). `kept` are at most MAX_KEPT further descriptors, from 3 on. Another
         `identity` than the daemon's requires a daemon that is root. A `fence` confines the tool,
         within `bounds`; the tool gets none of the fence's descriptors. `group` is the directory of
         its cgroup. Raises Failed if nothing can be started; `Launch.read_report` tells if the tool

@@ -38,7 +38,7 @@ class Input:
         return self.descriptor >= 0 and (bool(self._waiting) or self._is_ended)
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether all input has been written."""
         return self._is_ended and not self._waiting
 
@@ -271,9 +271,9 @@ class Command:
         self._ready: Readiness | None = None
         self._is_waiting = False
 
-    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+    def handle(self, message: Signal | Resize | StdinData | StdinEnd) -> None:
         """Handle a message of the client, without blocking."""
-        match said:
+        match message:
             case Signal(name=name):
                 self._launch.signal(signal.Signals[name])
             case Resize(rows=rows, cols=columns):
@@ -314,7 +314,7 @@ class Command:
                 ready.register(descriptor, READABLE)
             ready.register(self._launch.ready, READABLE)
             self._ready = ready
-            self._await_room()
+            self._await_writable()
             try:
                 return await self._relay(ready, emit, grant)
             finally:
@@ -352,7 +352,7 @@ class Command:
     def _feed(self, source: Input) -> None:
         """Write what the tool's stdin takes. If it is full, the relay continues when it is not."""
         self._write(source)
-        self._await_room()
+        self._await_writable()
 
     async def _go_on_feeding(self, grant: Grant) -> None:
         source = self._stdio.input
@@ -363,21 +363,21 @@ class Command:
         if self._owes_much:
             owed, self._owed = self._owed, 0
             await grant(owed)
-        self._await_room()
+        self._await_writable()
 
     def _write(self, source: Input) -> None:
         self._owed += source.write()
-        if source.is_over:
+        if source.is_finished:
             # First: the other side of a terminal would keep it registered.
             self._stop_waiting(source)
             source.close()
 
-    def _await_room(self) -> None:
+    def _await_writable(self) -> None:
         """Wake the relay when the tool's stdin has room, or to grant more credit."""
         source = self._stdio.input
         if self._ready is None or source is None or self._is_waiting:
             return
-        if source.is_waiting or (self._owes_much and not source.is_over):
+        if source.is_waiting or (self._owes_much and not source.is_finished):
             self._ready.register(source.descriptor, WRITABLE)
             self._is_waiting = True
 

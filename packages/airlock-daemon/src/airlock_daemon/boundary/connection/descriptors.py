@@ -40,13 +40,13 @@ from airlock_daemon.platform.system import (
 # one that arrives must be closed in a thread: not receiving it would close it in this one.
 STUCK = 8
 
-MOST = 64
+MAX_THREADS = 64
 """With this many, the agent gets no further connection; its open ones limit the rest."""
 
 # A call that every client causes counts as hanging only after this many seconds, or if there are
 # very many.
 _USUAL_S = 2.0
-_MOST_USUAL = 4 * MOST
+_MAX_USUAL = 4 * MAX_THREADS
 
 # Limit of idle threads.
 _KEPT = 2
@@ -74,8 +74,10 @@ class Closer:
 
     @property
     def is_full(self) -> bool:
-        """Whether the agent has reached the limit of calls, MOST."""
-        return len(self._due) >= MOST and (self._count() >= MOST or len(self._due) >= _MOST_USUAL)
+        """Whether the agent has reached the limit of calls, MAX."""
+        return len(self._due) >= MAX_THREADS and (
+            self._count() >= MAX_THREADS or len(self._due) >= _MAX_USUAL
+        )
 
     def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:
         """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""
@@ -90,7 +92,7 @@ class Closer:
         number = os.dup(pipe)
         self._do(partial(_enlarge_and_close, number, size), is_usual=True)
 
-    async def splice(self, source: int, target: int, most: int) -> int:
+    async def splice(self, source: int, target: int, limit: int) -> int:
         """As os.splice, without blocking on a full or empty pipe. Raises OSError.
 
         If cancelled, the call may continue with copies of both. The daemon's own pipe must then be
@@ -98,7 +100,7 @@ class Closer:
         """
         ends = os.dup(source), os.dup(target)
         finished = _Finished()
-        self._do(partial(_splice, *ends, most, finished), is_usual=True)
+        self._do(partial(_splice, *ends, limit, finished), is_usual=True)
         return await finished.wait()
 
     def _do(self, act: Callable[[], None], *, is_usual: bool) -> None:
@@ -171,7 +173,7 @@ class _Finished:
         self._event = trio.Event()
         self._result: int | OSError = 0
 
-    def tell(self, result: int | OSError) -> None:
+    def set(self, result: int | OSError) -> None:
         """Set the result, from the thread."""
         self._result = result
         with suppress(trio.RunFinishedError):
@@ -195,13 +197,13 @@ def _enlarge_and_close(pipe: int, size: int) -> None:
     os.close(pipe)
 
 
-def _splice(source: int, target: int, most: int, finished: _Finished) -> None:
+def _splice(source: int, target: int, limit: int, finished: _Finished) -> None:
     result: int | OSError
     try:
-        result = splice(source, target, most)
+        result = splice(source, target, limit)
     except OSError as error:
         result = error
-    finished.tell(result)
+    finished.set(result)
     _close_all((source, target))
 
 
@@ -227,7 +229,7 @@ _HOW = "send stdin, stdout and stderr with the first byte of the request, or no 
 AT_ONCE = socket.MSG_DONTWAIT | CLOSED_AT_EXEC
 """For recvmsg(2): others that hold the socket could clear its O_NONBLOCK."""
 
-ROOM = socket.CMSG_SPACE(253 * array.array("i").itemsize)
+CMSG_BYTES = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 """Room for the kernel's limit of descriptors per message (SCM_MAX_FD).
 
 The kernel closes those without room, in the receiving process: a TCP socket with SO_LINGER whose
@@ -304,7 +306,7 @@ if sys.platform == "linux":
 
     def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
         """Read at most `size` bytes and the descriptors with them, which the caller closes."""
-        data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
+        data, ancillary, _, _ = connection.recvmsg(size, CMSG_BYTES, AT_ONCE)
         return data, list_rights(ancillary) if ancillary else []
 
 else:

@@ -69,7 +69,7 @@ class Allowance:
 
 
 # Limit in seconds of the delay of one answer.
-LONGEST_S = 1.0
+MAX_DELAY_S = 1.0
 
 
 class Pace:
@@ -79,13 +79,13 @@ class Pace:
         self.per_s = per_s
         self._due = -1.0
 
-    async def keep(self) -> None:
+    async def wait(self) -> None:
         """Wait until the next event is due.
 
         Cancellation does not shorten it: a client that leaves must not be faster than others.
         """
         now = trio.current_time()
-        self._due = min(max(self._due, now - 1.0) + 1 / self.per_s, now + LONGEST_S)
+        self._due = min(max(self._due, now - 1.0) + 1 / self.per_s, now + MAX_DELAY_S)
         if self._due > now:
             with trio.CancelScope(shield=True):
                 await trio.sleep_until(self._due)
@@ -116,8 +116,8 @@ def weigh(request: Request) -> int:
 
 # An agent's limit of concurrent requests of maximum size; and bytes of a request that do not count:
 # even on all of its connections they are harmless.
-LARGEST = 8
-SMALL = 16_384
+LARGE_REQUESTS = 8
+UNCOUNTED_BYTES = 16_384
 
 CLOSE_SOME = "close connections that are not in use"
 """The remedy for too many connections."""
@@ -136,10 +136,10 @@ class Gate:
         self.limits = limits
         self._allowance = allowance
         self.connections = 0
-        self._held = 0
+        self._reserved = 0
         self.pace = Pace(limits.refusals_per_s)
         self.crowd_pace = Pace(limits.refusals_per_s)
-        self._left = ParkingLot()
+        self._all_closed = ParkingLot()
         self._slots = trio.CapacityLimiter(limits.running)
         self._hooks = trio.CapacityLimiter(limits.running)
 
@@ -162,9 +162,9 @@ class Gate:
         A single request always fits. Without a limit each connection could hold a whole request of
         megabytes at once.
         """
-        if self._held and self._held + count > LARGEST * self.limits.request_bytes:
+        if self._reserved and self._reserved + count > LARGE_REQUESTS * self.limits.request_bytes:
             return False
-        self._held += count
+        self._reserved += count
         return True
 
     def reserve_request(self, request: Request, size: int) -> int:
@@ -172,10 +172,10 @@ class Gate:
 
         Returns the bytes to `release`. Raises Denied (layer "limit") if that is too much.
         """
-        if bound_weight(request, size) <= SMALL:
+        if bound_weight(request, size) <= UNCOUNTED_BYTES:
             return 0
         weight = weigh(request)
-        if weight <= SMALL:
+        if weight <= UNCOUNTED_BYTES:
             return 0
         if not self.reserve(weight):
             raise too_large_error()
@@ -183,48 +183,48 @@ class Gate:
 
     def release(self, count: int) -> None:
         """Release bytes from `reserve`."""
-        self._held -= count
+        self._reserved -= count
 
     def disconnect(self) -> None:
         """Discount a connection from `connect`."""
         self.connections -= 1
-        if not self.connections and self._left:
-            self._left.unpark_all()
+        if not self.connections and self._all_closed:
+            self._all_closed.unpark_all()
 
-    async def wait_left(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until no connection is open."""
         while self.connections:
-            await self._left.park()
+            await self._all_closed.park()
 
-    def take(self, alone: trio.CapacityLimiter | None) -> Awaitable["Place"]:
+    def acquire(self, alone: trio.CapacityLimiter | None) -> Awaitable["Slot"]:
         """Take one of the agent's slots, and also `alone` for a command that runs one at a time.
 
         The agent's own slot comes first: while it waits for a command that another agent runs, or
         for the audit log, it uses up its own slots only. Raises Denied (layer "limit") if the queue
         is full or `queue_s` has passed.
         """
-        return self._take("commands", self._slots, self._allowance, alone)
+        return self._acquire("commands", self._slots, self._allowance, alone)
 
-    def take_for_hook(self) -> Awaitable["Place"]:
-        """Take a slot for a hook or program that judges a request, as `take` does for a command.
+    def acquire_for_hook(self) -> Awaitable["Slot"]:
+        """Take a slot for a hook or program that judges a request, as `acquire` does for a command.
 
         There are as many again as for commands: a hook may wait for a person, which must not block
         commands.
         """
-        return self._take("hooks", self._hooks)
+        return self._acquire("hooks", self._hooks)
 
-    async def _take(
+    async def _acquire(
         self,
         what: str,
         own: trio.CapacityLimiter,
         allowance: Allowance | None = None,
         alone: trio.CapacityLimiter | None = None,
-    ) -> "Place":
-        place = Place()
+    ) -> "Slot":
+        place = Slot()
         if (
-            place.try_take(own)
+            place.try_acquire(own)
             and not (allowance and allowance.is_spent)
-            and (alone is None or place.try_take(alone))
+            and (alone is None or place.try_acquire(alone))
         ):
             return place
         waiting = own.statistics().tasks_waiting
@@ -243,10 +243,10 @@ class Gate:
                 if alone is not None:
                     await place.wait(alone)
         except BaseException:
-            place.give_back()
+            place.release()
             raise
         if waited.cancelled_caught:
-            place.give_back()
+            place.release()
             raise self._waited_in_vain(what, allowance)
         return place
 
@@ -288,13 +288,13 @@ def too_many_error(limits: Limits) -> Denied:
     )
 
 
-class Place:
-    """A slot for a running command; its owner must `give_back`."""
+class Slot:
+    """A slot for a running command; its owner must `release`."""
 
     def __init__(self) -> None:
         self.taken: list[trio.CapacityLimiter] = []
 
-    def try_take(self, limiter: trio.CapacityLimiter) -> bool:
+    def try_acquire(self, limiter: trio.CapacityLimiter) -> bool:
         """Take a slot of `limiter` if one is free and no task waits for it."""
         try:
             limiter.acquire_on_behalf_of_nowait(self)
@@ -309,13 +309,13 @@ class Place:
             await limiter.acquire_on_behalf_of(self)
             self.taken.append(limiter)
 
-    def leave(self, limiter: trio.CapacityLimiter | None) -> None:
+    def release_one(self, limiter: trio.CapacityLimiter | None) -> None:
         """Give back the slot of `limiter` only, if taken."""
         if limiter in self.taken:
             self.taken.remove(limiter)
             limiter.release_on_behalf_of(self)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give back all slots."""
         while self.taken:
             self.taken.pop().release_on_behalf_of(self)
@@ -325,7 +325,7 @@ class Place:
 # while does not count here; `[limits] running` limits those.
 
 # Seconds for which a command counts as just started.
-YOUNG_S = 0.02
+STARTING_S = 0.02
 
 # An agent without a start for this many seconds shares with none.
 RECENT_S = 1.0
@@ -339,31 +339,31 @@ class Starts:
         count = processors or count_processors()
         self.share = max(1, count // 2)
         self._latest: Share | None = None
-        self._asked = self._other_asked = -math.inf
-        self._held_up: dict[Share, None] = {}
+        self._last_starts = self._other_asked = -math.inf
+        self._waiting: dict[Share, None] = {}
         self._idle = ParkingLot()
 
-    def ask(self, share: "Share") -> bool:
+    def note_start(self, share: "Share") -> bool:
         """Note that an agent starts a command; returns whether another has recently done so."""
         now = trio.current_time()
         if share is not self._latest:
-            self._latest, self._other_asked = share, self._asked
-        self._asked = now
+            self._latest, self._other_asked = share, self._last_starts
+        self._last_starts = now
         return now - self._other_asked < RECENT_S
 
     def delay(self, share: "Share") -> None:
         """Note that a command waits for `share`."""
-        self._held_up[share] = None
+        self._waiting[share] = None
         self._idle.unpark()
 
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            while self._held_up:
-                await trio.sleep(YOUNG_S / 4)
-                for share in list(self._held_up):
-                    if not share.let_grow():
-                        del self._held_up[share]
+            while self._waiting:
+                await trio.sleep(STARTING_S / 4)
+                for share in list(self._waiting):
+                    if not share.release_started():
+                        del self._waiting[share]
             await self._idle.park()
 
 
@@ -372,32 +372,32 @@ class Share:
 
     def __init__(self, starts: Starts) -> None:
         self._starts = starts
-        self._places = trio.CapacityLimiter(starts.share)
-        self._young: dict[object, float] = {}
+        self._slots = trio.CapacityLimiter(starts.share)
+        self._starting: dict[object, float] = {}
 
-    async def take(self, command: object) -> None:
-        """Wait until `command` may start, in order of arrival. `give_back` must follow its end."""
-        if not self._starts.ask(self):
+    async def acquire(self, command: object) -> None:
+        """Wait until `command` may start, in order of arrival. `release` must follow its end."""
+        if not self._starts.note_start(self):
             return
-        self.let_grow()
+        self.release_started()
         try:
-            self._places.acquire_on_behalf_of_nowait(command)
+            self._slots.acquire_on_behalf_of_nowait(command)
         except trio.WouldBlock:
             self._starts.delay(self)
-            await self._places.acquire_on_behalf_of(command)
-        self._young[command] = trio.current_time()
+            await self._slots.acquire_on_behalf_of(command)
+        self._starting[command] = trio.current_time()
 
-    def give_back(self, command: object) -> None:
+    def release(self, command: object) -> None:
         """Note that `command` has ended, or was never started."""
-        if command in self._young:
-            del self._young[command]
-            self._places.release_on_behalf_of(command)
+        if command in self._starting:
+            del self._starting[command]
+            self._slots.release_on_behalf_of(command)
 
-    def let_grow(self) -> bool:
+    def release_started(self) -> bool:
         """Release commands that are no longer young; returns whether one waits."""
-        grown = trio.current_time() - YOUNG_S
-        for command, started in list(self._young.items()):
+        grown = trio.current_time() - STARTING_S
+        for command, started in list(self._starting.items()):
             if started > grown:
                 break
-            self.give_back(command)
-        return self._places.statistics().tasks_waiting > 0
+            self.release(command)
+        return self._slots.statistics().tasks_waiting > 0

@@ -27,10 +27,10 @@ IDLE_S = 50e-6
 
 
 # A step of more processor time (s) is long; it is followed by a rest of REST times as long, at most
-# MOST_REST_S, if another agent had a turn within the last RECENT_S.
+# MAX_REST_S, if another agent had a turn within the last RECENT_S.
 LONG_S = 0.004
 REST = 40
-MOST_REST_S = 2.0
+MAX_REST_S = 2.0
 RECENT_S = 1.0
 
 
@@ -180,7 +180,7 @@ class TurnQueue:
     def end_step(self, used: float) -> None:
         """Note that a step has used `used` seconds of processor time."""
         if used > LONG_S:
-            self._rested = trio.current_time() + min(REST * used, MOST_REST_S)
+            self._rested = trio.current_time() + min(REST * used, MAX_REST_S)
 
     @property
     def _is_tired(self) -> bool:

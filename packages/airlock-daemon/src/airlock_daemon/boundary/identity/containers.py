@@ -10,7 +10,7 @@ import trio
 
 from airlock_daemon.boundary.identity.engines import Init, find_elsewhere, find_init
 from airlock_daemon.boundary.identity.peer import (
-    MOST_MOUNTINFO,
+    MAX_MOUNTINFO,
     Peer,
     containers_in,
     read_pids,
@@ -78,10 +78,10 @@ class Container:
     def read_mountinfo(self) -> str:
         """The current mountinfo text of the init process.
 
-        Raises Failed if it has ended, Denied if it has more than MOST_MOUNTINFO.
+        Raises Failed if it has ended, Denied if it has more than MAX_MOUNTINFO.
         """
         try:
-            text = read_process_file(self.pid, "mountinfo", most=MOST_MOUNTINFO)
+            text = read_process_file(self.pid, "mountinfo", limit=MAX_MOUNTINFO)
         except OSError as error:
             if error.errno == errno.EFBIG:
                 raise too_many_mounts() from error

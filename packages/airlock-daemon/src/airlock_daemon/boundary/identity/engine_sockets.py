@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airlock_daemon.boundary.identity.peer import Peer, whole
+from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
@@ -121,9 +121,9 @@ async def refuse_engine_socket(
         container = None
     if table.is_host or not table.mounts.is_whole:
         if container is None:
-            whole(peer.mounts)
+            require_unchanged_root(peer.mounts)
         else:
-            whole(container.mounts())
+            require_unchanged_root(container.mounts())
             mountinfo = container.read_mountinfo()
     accept = (
         "or a person on the host can accept it: [workspace] engine_socket = true in "

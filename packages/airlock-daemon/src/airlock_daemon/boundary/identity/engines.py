@@ -110,7 +110,7 @@ def _name(capabilities: tuple[str, ...] | None) -> set[str]:
     return {each.upper().removeprefix("CAP_") for each in capabilities or ()}
 
 
-_LONGEST_S = 5.0
+_TIMEOUT_S = 5.0
 
 
 async def find_elsewhere(search_path: str) -> str | None:
@@ -123,7 +123,7 @@ async def find_elsewhere(search_path: str) -> str | None:
         if program is None:
             continue
         try:
-            with trio.fail_after(_LONGEST_S):
+            with trio.fail_after(_TIMEOUT_S):
                 done = await trio.run_process(
                     (program, "info", "--format", "{{json .}}"),
                     stdin=b"",

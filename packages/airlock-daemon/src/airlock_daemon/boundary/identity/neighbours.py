@@ -15,7 +15,7 @@ from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import MountTable, read_own_mounts, read_process_file
 
 # Bytes of one process's mounts; a process with more is skipped.
-_MOST = 1 << 20
+_MAX = 1 << 20
 
 
 class Mounted(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ def _list_namespaces(host: MountTable) -> Iterator[tuple[MountTable, tuple[int, 
     for name in os.listdir("/proc"):
         if name.isdecimal():
             with suppress(OSError):
-                text = read_process_file(int(name), "mountinfo", most=_MOST)
+                text = read_process_file(int(name), "mountinfo", limit=_MAX)
                 found.setdefault(text, []).append(int(name))
     own = host.find("/")
     for text, processes in found.items():

@@ -27,7 +27,7 @@ from airlock_daemon.platform.system import (
 
 # Bytes: some thousands of mounts. A client that may mount could have far more, to be read for each
 # request.
-MOST_MOUNTINFO = 1 << 20
+MAX_MOUNTINFO = 1 << 20
 
 # The kernel's user for one that it cannot name (user_namespaces(7)).
 UNSEEN = Credentials(0, 65534)
@@ -94,7 +94,7 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
         return Peer(pid=pid, uid=uid, kind="local")
     pidfd = _open_pidfd(connection)
     try:
-        peer = _look(pid, uid)
+        peer = _inspect(pid, uid)
         # A pid is only reused after its process has ended: if the peer still exists, what was read
         # belongs to it.
         if pidfd is not None:
@@ -113,7 +113,7 @@ def _find_parent(pidfd: int) -> int | None:
         raise _gone() from error
 
 
-def _look(pid: int, uid: int) -> Peer:
+def _inspect(pid: int, uid: int) -> Peer:
     named = containers_in(_read_entry(pid, "cgroup"))
     container = outermost_beyond(_containers_around(), named)
     if _has_our_namespaces(pid):
@@ -213,7 +213,7 @@ def _own_container() -> str | None:
     return next((names[0] for names in found if names), None)
 
 
-def whole(rows: MountTable) -> MountTable:
+def require_unchanged_root(rows: MountTable) -> MountTable:
     """Return the mounts; raises Denied if the process changed its root, which hides some."""
     if rows.is_whole:
         return rows
@@ -262,7 +262,7 @@ def _open_pidfd(connection: socket.socket) -> int | None:
 
 def _read_mounts(pid: int) -> str:
     try:
-        return read_process_file(pid, "mountinfo", most=MOST_MOUNTINFO)
+        return read_process_file(pid, "mountinfo", limit=MAX_MOUNTINFO)
     except OSError as error:
         if error.errno != errno.EFBIG:
             raise _unseen(error) from error
@@ -270,7 +270,7 @@ def _read_mounts(pid: int) -> str:
 
 
 def too_many_mounts() -> Denied:
-    """The refusal of a container with more than MOST_MOUNTINFO of mounts."""
+    """The refusal of a container with more than MAX_MOUNTINFO of mounts."""
     return Denied(
         "the client's mount namespace has more mounts than can be looked through",
         layer="workspace",

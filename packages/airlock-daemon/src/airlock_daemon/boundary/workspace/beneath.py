@@ -24,10 +24,10 @@ from airlock_daemon.platform.system import (
 )
 from airlock_wire import quote
 
-MOST_LINKS = 40
+MAX_LINKS = 40
 """The kernel's limit of symlinks in one path (path_resolution(7))."""
 
-MOST_STEPS = 256
+MAX_STEPS = 256
 """Limit of directories and symlinks in one path: each costs system calls."""
 
 _STEP = LOOK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,7 +52,7 @@ def follow(
 
     `start` lies `depth` levels below the directory `root`, which has the real path `root_path`.
     Parts after the first missing one are followed as text. Raises LeadsOutError; OSError if a part
-    cannot be inspected (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS); with `at_once`
+    cannot be inspected (EACCES, ELOOP, ENAMETOOLONG for more than MAX_STEPS); with `at_once`
     BlockingIOError if that would block.
     """
     end = _walk(start, parts, depth=depth, root=root, root_path=root_path, at_once=at_once)
@@ -112,7 +112,7 @@ def _walk(
     try:
         while waiting:
             steps += 1
-            if steps > MOST_STEPS:
+            if steps > MAX_STEPS:
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
             part = waiting.pop()
             if part == ".." and depth == 0:
@@ -130,7 +130,7 @@ def _walk(
                 depth += -1 if part == ".." else 1
             else:
                 links += 1
-                if links > MOST_LINKS:
+                if links > MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
                 if target.startswith("/"):
                     target, depth = _strip(target, root_path), 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from airlock_daemon.boundary.identity.containers import Containers, holds_devices
-from airlock_daemon.boundary.identity.peer import Peer, whole
+from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import join_below, relative_to
@@ -148,7 +148,7 @@ class Mounts:
             container = await containers.attest(peer, agent=agent.name)
             return cls(
                 agent,
-                rows=whole(container.mounts()),
+                rows=require_unchanged_root(container.mounts()),
                 is_proven=True,
                 makes_devices=container.makes_devices and holds_devices(container.pid),
                 host_paths=host_paths,
@@ -156,7 +156,7 @@ class Mounts:
         except Failed as failure:
             return cls(
                 agent,
-                rows=whole(peer.mounts),
+                rows=require_unchanged_root(peer.mounts),
                 failure=failure,
                 makes_devices=holds_devices(peer.pid),
                 host_paths=host_paths,

@@ -30,7 +30,7 @@ from airlock_modules import PathUse
 from airlock_wire import quote
 
 # PATH_MAX of limits.h: the limit of system calls.
-LONGEST = 4096
+MAX_LENGTH = 4096
 # The same on both sides: /dev/null, and streams that the client passed anyway.
 EVERYWHERE = frozenset(("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"))
 
@@ -58,8 +58,8 @@ class Area:
         """
         if path in EVERYWHERE:
             return path
-        if len(os.fsencode(path)) >= LONGEST:
-            hint = f"a path has less than {LONGEST} bytes"
+        if len(os.fsencode(path)) >= MAX_LENGTH:
+            hint = f"a path has less than {MAX_LENGTH} bytes"
             raise _refuse(path, "is longer than a path can be", rule="path", hint=hint)
         if path.startswith("~"):
             # Some tools expand this to a user's home directory.

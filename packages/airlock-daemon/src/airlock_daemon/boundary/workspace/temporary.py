@@ -59,7 +59,7 @@ def _open_made(path: str) -> int:
         raise
 
 
-def remove_left_behind() -> None:
+def remove_stale() -> None:
     """Remove this user's directories that no daemon uses any more. May take a while.
 
     Errors are ignored: a disk may be full, or TMPDIR unreadable.
@@ -154,8 +154,8 @@ EMPTY = "/no-workspace"
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """An open working directory: the tool starts in the very directory that was checked.
 
-    `descriptor` is an O_PATH descriptor, closed by `close` or `leave`; `path` is its real path, and
-    `root` that of the mapped directory that contains it. `source` is that mapping, None for an
+    `descriptor` is an O_PATH descriptor, closed by `close` or `release`; `path` is its real path,
+    and `root` that of the mapped directory that contains it. `source` is that mapping, None for an
     empty directory. `mounts` maps further paths of the client, None if they are the same on the
     host. `is_temporary`: a fresh empty directory, removed at the end; a box has `own` instead.
     `is_proven`: the client was proved to be in the container that its cgroup names.
@@ -184,7 +184,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         os.close(self.descriptor)
         self._remove_empty()
 
-    async def leave(self, removals: trio.CapacityLimiter) -> None:
+    async def release(self, removals: trio.CapacityLimiter) -> None:
         """As `close`, and remove what a tool left, within the limit of `removals`."""
         os.close(self.descriptor)
         if not self._remove_empty():

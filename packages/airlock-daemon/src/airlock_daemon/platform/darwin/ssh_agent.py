@@ -12,7 +12,7 @@ _VARIABLE = "SSH_AUTH_SOCK"
 
 _OF_LAUNCHD = re.compile(r"/(private/)?(var/run|tmp)/com\.apple\.launchd\.[^/]+/Listeners")
 _LAUNCHCTL = "/bin/launchctl"
-_LONGEST_S = 5.0
+_TIMEOUT_S = 5.0
 
 
 def is_of_launchd(path: str) -> bool:
@@ -31,7 +31,7 @@ def find_agent(environment: Mapping[str, str], *, launchctl: str = _LAUNCHCTL) -
     words = (launchctl, "getenv", _VARIABLE)
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+            words, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -73,9 +73,9 @@ class Cgroup(msgspec.Struct, frozen=True):
                 os.rmdir(folder)
         return not os.path.isdir(self.directory)
 
-    def clear(self, *, longest_s: float) -> bool:
-        """Repeat `remove` for at most `longest_s` seconds; returns whether they are gone."""
-        until = time.monotonic() + longest_s
+    def clear(self, *, timeout_s: float) -> bool:
+        """Repeat `remove` for at most `timeout_s` seconds; returns whether they are gone."""
+        until = time.monotonic() + timeout_s
         while not self.remove():
             left = until - time.monotonic()
             if left <= 0:

@@ -44,7 +44,7 @@ def prctl(option: int, *values: int) -> None:
 _PR_CAPBSET_DROP = 24
 _PR_CAP_AMBIENT, _CLEAR_ALL = 47, 4
 _VERSION = 0x20080522
-_MOST = 64
+_MAX = 64
 _DAC_OVERRIDE = 1 << 1
 
 
@@ -54,7 +54,7 @@ def drop_capabilities(directories: Iterable[str] | None = None) -> None:
     Keeps CAP_DAC_OVERRIDE if the process cannot write to all of `directories` without it; None
     keeps it while they are unknown. Raises Failed.
     """
-    for number in range(_MOST):
+    for number in range(_MAX):
         # Unprivileged, or the kernel does not know the capability.
         with suppress(OSError):
             prctl(_PR_CAPBSET_DROP, number)

@@ -10,10 +10,10 @@ import sys
 _PIECE = 65536
 
 
-def read_process_file(pid: int, name: str, *, most: int = sys.maxsize) -> str:
+def read_process_file(pid: int, name: str, *, limit: int = sys.maxsize) -> str:
     """The whole content of /proc/`pid`/`name`.
 
-    Raises OSError, also for a process that is gone, and EFBIG for more than `most` bytes.
+    Raises OSError, also for a process that is gone, and EFBIG for more than `limit` bytes.
     """
     descriptor = _open(pid, name)
     try:
@@ -22,7 +22,7 @@ def read_process_file(pid: int, name: str, *, most: int = sys.maxsize) -> str:
         while piece := os.read(descriptor, _PIECE):
             pieces.append(piece)
             size += len(piece)
-            if size > most:
+            if size > limit:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     finally:
         os.close(descriptor)

@@ -170,22 +170,22 @@ def raise_open_files() -> int:
     return soft
 
 
-def splice(source: int, target: int, most: int) -> int:
+def splice(source: int, target: int, limit: int) -> int:
     """As splice(2) on Linux, without losing a byte (read(2), write(2), poll(2)).
 
     A pipe that poll(2) calls writable takes PIPE_BUF bytes whole, so that nothing that was read is
     left over, whether its descriptors block or not. Nobody else may write to `target` meanwhile.
     """
     moved = 0
-    while moved < most:
+    while moved < limit:
         if not (_is_ready(target, select.POLLOUT) and _is_ready(source, select.POLLIN)):
             break
-        piece = os.read(source, min(select.PIPE_BUF, most - moved))
+        piece = os.read(source, min(select.PIPE_BUF, limit - moved))
         if not piece:
             return moved
         os.write(target, piece)
         moved += len(piece)
-    if most and not moved:
+    if limit and not moved:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return moved
 

@@ -47,7 +47,7 @@ REPORT = struct.Struct("<cxxxi")
 FIXED = 5
 """The descriptors that each command has."""
 
-MOST_KEPT = 57
+MAX_KEPT = 57
 
 GRACE_S = 2.0
 
@@ -371,7 +371,7 @@ def _accept(
 ) -> bool:
     """Take one command's descriptors; returns whether more can come."""
     try:
-        data, descriptors, _, _ = socket.recv_fds(service, 1, FIXED + MOST_KEPT)
+        data, descriptors, _, _ = socket.recv_fds(service, 1, FIXED + MAX_KEPT)
     except OSError:
         return False
     for descriptor in descriptors:

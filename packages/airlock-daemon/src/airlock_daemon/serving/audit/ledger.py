@@ -2,8 +2,9 @@
 
 No agent may push another's records out of the log. An agent's records beyond its allowance are
 counted: one record per kind and second, with a `count`. Never counted are `exec-start` and the end
-of a recorded start; an agent without allowance waits with its next command instead (`Gate.take`).
-Records that cannot be written are stored for later, and counted if there are too many.
+of a recorded start; an agent without allowance waits with its next command instead
+(`Gate.acquire`). Records that cannot be written are stored for later, and counted if there are too
+many.
 """
 
 import logging
@@ -25,7 +26,7 @@ from airlock_daemon.setup.config import LogConfig
 EVERY_S = 1.0
 
 # Records per agent that are stored while the log cannot be written: about a megabyte.
-LATE = 256
+MAX_DEFERRED = 256
 
 # The most allowance that an agent can accumulate: this many seconds of its rate, but all agents
 # together at most a quarter of the log.
@@ -33,7 +34,7 @@ SAVED_S = 600
 AT_ONCE = 0.25
 
 # Seconds between warnings that an agent's commands wait.
-TELL_S = 60
+WARNING_INTERVAL_S = 60
 
 _log = logging.getLogger("airlock")
 
@@ -108,14 +109,14 @@ class Ledger:
             account.allowance.spend(self.log.write(record))
         except Failed:
             if record.event not in _BEGINNINGS:
-                self._keep(account, record)
+                self._defer(account, record)
             elif self.log.must_deny and (record.event == "exec-start" or record.request is None):
                 # Nothing begins, and an end of it may never come.
                 self._begun.discard(_name(record))
             raise
 
-    def _keep(self, account: "_Account", record: Record) -> None:
-        if len(account.late) < LATE:
+    def _defer(self, account: "_Account", record: Record) -> None:
+        if len(account.late) < MAX_DEFERRED:
             account.late.append(replace(record, ts=self.log.tell_time()))
             self._idle.unpark()
         else:
@@ -200,7 +201,7 @@ class _Account:
 
     def __init__(self, agent: str, *, bytes_s: float, burst: float) -> None:
         self.agent = agent
-        self.allowance = Allowance(bytes_s=bytes_s, burst=burst, on_wait=self._tell)
+        self.allowance = Allowance(bytes_s=bytes_s, burst=burst, on_wait=self._warn)
         self.counted: dict[Kind, Record] = {}
         self.late: deque[Record] = deque()
         self.written = -math.inf
@@ -213,8 +214,8 @@ class _Account:
         self.is_closed = False
         self._bytes_s = bytes_s
 
-    def _tell(self) -> None:
-        if trio.current_time() - self._told >= TELL_S:
+    def _warn(self) -> None:
+        if trio.current_time() - self._told >= WARNING_INTERVAL_S:
             self._told = trio.current_time()
             _log.warning(
                 "agent %s: its commands wait, since their audit records come faster than "

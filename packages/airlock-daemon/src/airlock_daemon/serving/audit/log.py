@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.serving.audit.record import LogFile, Record, find_last, to_line
+from airlock_daemon.serving.audit.record import LogFile, Record, find_end, to_line
 from airlock_daemon.setup.config import LogConfig
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -163,7 +163,7 @@ class AuditLog:
                 older = stack.enter_context(open(f"{path}.1", "rb", buffering=0)).fileno()
                 size = os.fstat(older).st_size
                 files.insert(0, LogFile(path=path, number=1, descriptor=older, size=size))
-            last = find_last(files)
+            last = find_end(files)
         self._previous, self._sequence = last.line, last.sequence
         self._is_torn = last.is_torn and self._size > 0
 

@@ -28,7 +28,7 @@ Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 LINE = 4096
 RULE = 160
 DETAIL = 256
-ASKED = 256
+ASKED_BYTES = 256
 NUMBER_BITS = 1024
 
 
@@ -76,7 +76,7 @@ def to_line(record: Record) -> bytes:
     Its texts are shortened already, except `rule`, which may come from a module.
     """
     if isinstance(record.rule, str):
-        record = replace(record, rule=shorten(record.rule, most=RULE))
+        record = replace(record, rule=shorten(record.rule, limit=RULE))
     return to_json(record)
 
 
@@ -88,9 +88,9 @@ def shorten_asked(command: str, args: Sequence[str], cwd: str | None) -> object:
         "cwd": None if cwd is None else encode_text(cwd),
     }
     line = msgspec.json.encode(asked)
-    if len(line) <= ASKED and len(to_json(asked)) <= ASKED:
+    if len(line) <= ASKED_BYTES and len(to_json(asked)) <= ASKED_BYTES:
         return asked
-    return shorten(line.decode(), most=ASKED)
+    return shorten(line.decode(), limit=ASKED_BYTES)
 
 
 def shorten_id(value: str | float | None) -> object:
@@ -120,7 +120,7 @@ class LogFile(msgspec.Struct, frozen=True, kw_only=True):
 class Line(msgspec.Struct, frozen=True):
     """One line: its byte offset in its file, and its text without the newline.
 
-    `is_whole` says whether it has a newline; only a file's last line may lack it.
+    `is_complete` says whether it has a newline; only a file's last line may lack it.
     """
 
     file: LogFile
@@ -189,10 +189,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     prev: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Last(msgspec.Struct, frozen=True, kw_only=True):
+class LogEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a log: the hash of its last line, and its last record's hash and number.
 
-    `is_torn` says whether the last line lacks its newline. `sequence` is 0 if the record has no
+    `is_partial` says whether the last line lacks its newline. `sequence` is 0 if the record has no
     number; `record` and `ts` are None if there is no record.
     """
 
@@ -219,13 +219,13 @@ def digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def find_last(files: Iterable[LogFile]) -> Last:
+def find_end(files: Iterable[LogFile]) -> LogEnd:
     """The end of the log in these files, oldest first."""
-    last = Last()
+    last = LogEnd()
     for file in reversed([*files]):
         for line in read_backward(file):
             if last.line is None:
-                last = Last(line=digest(line.text), is_torn=not line.is_whole)
+                last = LogEnd(line=digest(line.text), is_torn=not line.is_whole)
             entry = read_entry(line.text)
             if entry is not None:
                 record = digest(line.text)

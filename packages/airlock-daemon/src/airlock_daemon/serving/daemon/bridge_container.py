@@ -39,7 +39,7 @@ from airlock_daemon.setup.state import State
 from airlock_wire import quote
 
 FIRST_DELAY_S = 0.2
-LONGEST_DELAY_S = 30.0
+MAX_DELAY_S = 30.0
 """Seconds before another container takes the place of one: doubled each time, unless it lived
 longer than that."""
 _LEFT_S = 5.0
@@ -113,10 +113,10 @@ class BridgeContainer:
             except AirlockError as error:
                 text = "agent %s: its containers have no bridge: %s; %s"
                 log.error(text, self._agent, error.message, error.hint)
-            if trio.current_time() - began > LONGEST_DELAY_S:
+            if trio.current_time() - began > MAX_DELAY_S:
                 delay = FIRST_DELAY_S
             await trio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY_S)
+            delay = min(2 * delay, MAX_DELAY_S)
 
     async def remove(self) -> None:
         """Remove the container and the volume, which nothing serves any more. Logs what stays."""
@@ -291,7 +291,7 @@ def make_bridge(
     return AgentBridge(engine, container, before=before)
 
 
-async def remove_left(bridged: Collection[str], state: State, shared: DaemonState) -> None:
+async def remove_stale_volumes(bridged: Collection[str], state: State, shared: DaemonState) -> None:
     """Remove the volumes of bridges that none of the agents `bridged` has."""
     volumes = BridgeVolumes(state)
     try:

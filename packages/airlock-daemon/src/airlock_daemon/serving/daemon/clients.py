@@ -145,10 +145,10 @@ class Clients:
             )
         if cancellation.reason == "removed":
             self._record_refusal(visit, REMOVED)
-            await visit.session.say_last(REMOVED)
+            await visit.session.send_final_error(REMOVED)
             return None
         self._record(visit, "aborted", reason="the daemon stopped")
-        await visit.session.say_last(STOPPING)
+        await visit.session.send_final_error(STOPPING)
         return None
 
     def _begin(self, visit: "_Visit", scope: trio.CancelScope) -> Cancellation:
@@ -159,7 +159,7 @@ class Clients:
 
     async def _refuse_request(self, visit: "_Visit", error: ErrorObject) -> None:
         self._record_refusal(visit, error)
-        await self._agent.gate.pace.keep()
+        await self._agent.gate.pace.wait()
         await self._say(visit, error)
 
     async def _say(self, visit: "_Visit", error: ErrorObject) -> None:

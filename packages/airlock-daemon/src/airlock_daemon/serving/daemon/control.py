@@ -15,7 +15,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Asked, Question
+from airlock_daemon.boundary.approval.questions import ApprovalRequest, Question
 from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
 from airlock_daemon.errors import AirlockError, Denied, own_fault
 from airlock_daemon.platform.system import peer_credentials, read_process_entry
@@ -235,7 +235,7 @@ class Text(msgspec.Struct, frozen=True):
     details: tuple[tuple[str, tuple[str, ...]], ...]
 
     @classmethod
-    def of(cls, asked: Asked) -> "Text":
+    def of(cls, asked: ApprovalRequest) -> "Text":
         """The text of an operation; some megabytes for four requests with a body."""
         details = (
             (_escape(label), tuple(_escape(text, keep="\n").split("\n")))
@@ -292,8 +292,8 @@ async def _receive_line(stream: trio.SocketStream) -> bytes:
     """Read what is sent until the end of a line, in a time and a length that suffice for one."""
     data = b""
     with trio.move_on_after(_REQUEST_S):
-        while not data.endswith(b"\n") and len(data) <= answering.LONGEST:
-            piece = await stream.receive_some(answering.LONGEST)
+        while not data.endswith(b"\n") and len(data) <= answering.MAX_LENGTH:
+            piece = await stream.receive_some(answering.MAX_LENGTH)
             if not piece:
                 break
             data += piece

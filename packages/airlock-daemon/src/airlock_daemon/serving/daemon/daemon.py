@@ -12,7 +12,7 @@ import trio
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.box.groups import Groups, claim_groups
 from airlock_daemon.boundary.command.launcher import open_launcher
-from airlock_daemon.boundary.workspace.temporary import remove_left_behind
+from airlock_daemon.boundary.workspace.temporary import remove_stale
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.system import (
     ask_for_short_slices,
@@ -35,7 +35,7 @@ from airlock_daemon.setup.status import DaemonStatus
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
-LEAVE_S = 30
+EXIT_S = 30
 """Seconds until a stopped daemon is killed, so that another can start."""
 
 
@@ -119,7 +119,7 @@ async def _serve(
             shared.record(Record(event="daemon-stop"))
             # The kernel kills it if it hangs, even without memory.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(LEAVE_S)
+            signal.alarm(EXIT_S)
 
 
 async def _serve_until_stopped(
@@ -141,7 +141,7 @@ async def _serve_until_stopped(
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
             accepting.start_soon(served_agents.run, requests, watching)
             accepting.start_soon(reloader.run)
-            await _wait_stop(signals, on_hangup=reloader.ask)
+            await _wait_stop(signals, on_hangup=reloader.request)
             grace = reloader.setup.config.shutdown_grace_s
             log.info("stopping: %d running, %g s to end", len(shared.running), grace)
             manager.stopping(grace)
@@ -156,7 +156,7 @@ async def _serve_until_stopped(
 
 async def _clear_up() -> None:
     try:
-        await run_in_thread(remove_left_behind)
+        await run_in_thread(remove_stale)
     except Failed as error:
         log.warning("warning: what earlier daemons have left stays: %s; %s", error, error.hint)
 

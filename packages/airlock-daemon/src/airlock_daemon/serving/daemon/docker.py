@@ -13,9 +13,9 @@ from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_re
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
-from airlock_daemon.boundary.brokers.egress.conversation import say_last
+from airlock_daemon.boundary.brokers.egress.conversation import send_final
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.identity.peer import Peer, whole
+from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.boundary.workspace.mapping import find_other
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.platform.system import MountTable, read_own_mounts
@@ -109,13 +109,13 @@ class DockerService:
         except AirlockError as error:
             caller = Caller(peer=describe_peer(connection))
             self._records.write(CallResult(operation=None, error=error), caller)
-            await self._agent.gate.pace.keep()
+            await self._agent.gate.pace.wait()
             is_denied = isinstance(error, Denied)
             status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection.dup()))
             async with stream:
                 said = write_refusal(error, status)
-                await say_last(stream, said, self._agent.turns, self._agent.closer)
+                await send_final(stream, said, self._agent.turns, self._agent.closer)
             return
         await self._broker.serve(connection, await self._make_client(caller, peer))
 
@@ -134,7 +134,7 @@ class DockerService:
         try:
             name = self._agent.generation.agent.name
             container = await self._shared.containers.find(peer, agent=name)
-            rows = whole(container.mounts())
+            rows = require_unchanged_root(container.mounts())
         except (Failed, Denied) as error:
             log.info("agent %s: its client mounts no workspace: %s", name, error.message)
             return lambda grant: replace(grant, roots=())
@@ -207,8 +207,8 @@ class _Client:
         """As `EngineAgent.engine`."""
         return find_engine_of(self._agent.generation, self._shared.environment)
 
-    def may_ask(self, operation: Operation) -> bool:
-        """As `EngineAgent.may_ask`."""
+    def may_require_approval(self, operation: Operation) -> bool:
+        """As `EngineAgent.may_require_approval`."""
         rules = self._agent.generation.agent.profile.approve
         return rules is not None and rules.may_find((operation.words[:2],))
 
@@ -225,9 +225,11 @@ class _Client:
         record = self._records.begin(operation, self._caller)
         generation = self._agent.generation
         if generation.agent.profile.find_approval(forms) is not None:
-            from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
+            from airlock_daemon.boundary.approval.questions import ApprovalRequest  # noqa: PLC0415
 
-            asked = Asked(operation=operation, details=details, forms=forms, note=note).lasting
+            asked = ApprovalRequest(
+                operation=operation, details=details, forms=forms, note=note
+            ).lasting
             record = await self._shared.approvals.record_answer(
                 asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
             )
@@ -242,8 +244,8 @@ class _Client:
             self._shared.record_ahead(replace(record, event="broker-start"))
         return record.approval
 
-    def tell(self, result: CallResult) -> None:
-        """As `EngineAgent.tell`."""
+    def record(self, result: CallResult) -> None:
+        """As `EngineAgent.record`."""
         self._records.write(result, self._caller)
 
     async def find_login(self, image: ImageName) -> bytes | None:

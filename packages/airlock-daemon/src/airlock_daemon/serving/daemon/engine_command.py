@@ -205,7 +205,7 @@ async def remove_volume(
             *(volume.name, engine.name, error.message, engine.name, volume.name, volume.home),
         )
         try:
-            volumes.leave(volume)
+            volumes.release(volume)
         except AirlockError as unwritten:
             log.warning("%s; %s", unwritten.message, unwritten.hint)
 

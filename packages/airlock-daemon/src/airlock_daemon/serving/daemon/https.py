@@ -14,7 +14,7 @@ from http import HTTPStatus
 import trio
 
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.brokers.egress.conversation import say_last
+from airlock_daemon.boundary.brokers.egress.conversation import send_final
 from airlock_daemon.boundary.brokers.egress.destinations import refusal
 from airlock_daemon.boundary.brokers.https.confinement import Readable, find_readable
 from airlock_daemon.boundary.brokers.https.messages import Settings
@@ -357,8 +357,8 @@ class HttpsService:
         self, connection: trio.SocketStream, caller: Caller, error: AirlockError
     ) -> None:
         self._operations.note_unserved(error, caller)
-        await self._agent.gate.pace.keep()
-        await say_last(connection, _write_answer(error), self._agent.turns, self._agent.closer)
+        await self._agent.gate.pace.wait()
+        await send_final(connection, _write_answer(error), self._agent.turns, self._agent.closer)
 
     @property
     def _is_published(self) -> bool:

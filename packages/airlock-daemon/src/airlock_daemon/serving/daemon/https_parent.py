@@ -16,7 +16,7 @@ from airlock_daemon.errors import LOOK_AT_MESSAGES, Failed
 from airlock_daemon.serving.request.state import log
 
 FIRST_DELAY_S = 1.0
-LONGEST_DELAY_S = 60.0
+MAX_DELAY_S = 60.0
 """Seconds before it is restarted: doubled each time, unless it lived longer than that."""
 
 # The daemon's variables that the process gets.
@@ -106,7 +106,7 @@ class Parent:
             "has killed it",
             *(status, self._delay),
         )
-        self._delay = min(2 * self._delay, LONGEST_DELAY_S)
+        self._delay = min(2 * self._delay, MAX_DELAY_S)
 
     def _end(self) -> str:
         process, self._process = self._process, None

@@ -38,7 +38,7 @@ IDLE_S = 120.0
 """Seconds after which a worker without connections ends."""
 
 # The most questions per connection: a client sends its requests one after another.
-_MOST_ASKED = 4
+_MAX_ASKED = 4
 
 STOPPED = "the daemon stopped"
 _STOPPING = Failed("the daemon is stopping", hint="try again when it runs again")
@@ -325,7 +325,7 @@ class Worker:
     def _begin(
         self, question: Question, body: bytes, opened: "_Open", nursery: trio.Nursery
     ) -> None:
-        if question.question in self._asked or len(opened.asked) >= _MOST_ASKED:
+        if question.question in self._asked or len(opened.asked) >= _MAX_ASKED:
             log.error(
                 "agent %s: its worker asks more than it may, and is ended; please report it",
                 self._name,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from airlock_daemon.boundary.connection.descriptors import MOST, drop_unread
+from airlock_daemon.boundary.connection.descriptors import MAX_THREADS, drop_unread
 from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
 from airlock_daemon.boundary.identity.peer import UNSEEN, find_credentials
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
@@ -100,7 +100,7 @@ class Listener:
         except OSError:
             gate.disconnect()
         error = _FULL if is_admitted else too_many_error(gate.limits)
-        return self._count_refusal(error, UNSEEN), gate.crowd_pace.keep()
+        return self._count_refusal(error, UNSEEN), gate.crowd_pace.wait()
 
     def stop(self, reason: Reason) -> None:
         """As `Service.stop`."""
@@ -146,7 +146,7 @@ class Listener:
         while not self._is_over:
             while self._unpaced and not self._is_stopping:
                 self._unpaced -= 1
-                await self._agent.gate.crowd_pace.keep()
+                await self._agent.gate.crowd_pace.wait()
             if self._is_held_up():
                 await self._wait_closers()
             try:
@@ -172,7 +172,7 @@ class Listener:
         log.error(
             "agent %s: %d descriptors that its clients have sent do not close; none of its "
             "connections is taken until some do, which ends when what serves them is ended",
-            *(self._agent.generation.agent.name, MOST),
+            *(self._agent.generation.agent.name, MAX_THREADS),
         )
         # A thread that hangs in a call cannot signal its return.
         while self._is_held_up():  # noqa: ASYNC110
@@ -181,10 +181,10 @@ class Listener:
     def _is_held_up(self) -> bool:
         return self._agent.closer.is_full and not (self._is_stopping or self._is_over)
 
-    def _accept_some(self, most: int) -> list[socket.socket]:
-        """Accept at most `most` connections; returns those that are not refused."""
+    def _accept_some(self, limit: int) -> list[socket.socket]:
+        """Accept at most `limit` connections; returns those that are not refused."""
         accepted: list[socket.socket] = []
-        for _ in range(most):
+        for _ in range(limit):
             if not self._accept(accepted):
                 break
         return accepted

@@ -24,7 +24,7 @@ from airlock_modules import Fault
 _NOT_THE_AGENTS = ("reserved", "programs", "workspaces")
 
 # The most faults that are reported; `check` prints all.
-_MOST_FAULTS = 100
+_MAX_FAULTS = 100
 
 
 class Reloader:
@@ -45,7 +45,7 @@ class Reloader:
         self._manager = manager
         self._asked = trio.Event()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Request a reload, after one that may be in progress."""
         self._asked.set()
 
@@ -67,7 +67,7 @@ class Reloader:
                 fault = own_fault(error)
                 outcome = _fail(began, [f"{fault.message}; {fault.hint}"])
             try:
-                self._tell(outcome)
+                self._report(outcome)
             except Exception:  # noqa: BLE001 - serving goes on
                 log.exception(
                     "a fault of the daemon kept it from reporting a reload; please report it"
@@ -101,7 +101,7 @@ class Reloader:
     def _set_access(self, setup: Setup) -> None:
         self._sockets.set_access(mode=setup.config.socket_mode, gid=setup.config.socket_gid)
 
-    def _tell(self, outcome: Reload) -> None:
+    def _report(self, outcome: Reload) -> None:
         """Report the outcome: to the log, the audit log and the other commands."""
         if outcome.faults:
             for line in "\n".join(outcome.faults).split("\n"):
@@ -112,7 +112,7 @@ class Reloader:
         else:
             changes = describe_changes(outcome)
             log.info("reloaded: %s", changes)
-            detail = shorten(changes, most=DETAIL)
+            detail = shorten(changes, limit=DETAIL)
             why = [fault for faults in outcome.unserved.values() for fault in faults]
             reason = shorten("; ".join(why)) if why else None
             record = Record(event="reload", outcome="allowed", detail=detail, reason=reason)
@@ -125,7 +125,7 @@ class Reloader:
 
 def warn_unkept(setup: Setup) -> None:
     """Note which directories the workspaces are; warn if the note cannot be written."""
-    warning = setup.state.keep_notes(setup.noted)
+    warning = setup.state.write_notes(setup.noted)
     if warning is not None:
         log.warning("warning: %s", warning)
 
@@ -189,9 +189,9 @@ def _refuse_moved(before: Setup, after: Setup) -> None:
 
 
 def _fail(began: float, faults: Sequence[str]) -> Reload:
-    told = [_escape(fault) for fault in faults[:_MOST_FAULTS]]
-    if len(faults) > _MOST_FAULTS:
-        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock check")
+    told = [_escape(fault) for fault in faults[:_MAX_FAULTS]]
+    if len(faults) > _MAX_FAULTS:
+        told.append(f"and {len(faults) - _MAX_FAULTS} more: airlock check")
     return Reload(began=began, ended=time.time(), faults=tuple(told))
 
 

@@ -86,10 +86,12 @@ class ServedAgents:
             self._adopt_bridge(self._served[name], generation, setup.state)
         if self._nurseries is None and setup.state.has_bridges:
             # A daemon before this one may have left some. Later, each agent removes its own.
-            from airlock_daemon.serving.daemon.bridge_container import remove_left  # noqa: PLC0415
+            from airlock_daemon.serving.daemon.bridge_container import remove_stale_volumes  # noqa: PLC0415
 
             bridged = [name for name, served in self._served.items() if served.bridge is not None]
-            self._start(partial(remove_left, frozenset(bridged), setup.state, self._shared))
+            self._start(
+                partial(remove_stale_volumes, frozenset(bridged), setup.state, self._shared)
+            )
         if self._https is not None:
             self._https.renew()
 
@@ -253,7 +255,7 @@ class ServedAgents:
 
     def _remove(self, name: str) -> None:
         served = self._leaving[name] = self._served.pop(name)
-        served.agent.leave()
+        served.agent.discard_boxes()
         if self._control is not None:
             self._shared.approvals.withdraw(name)
         for opened in served.listeners.values():
@@ -275,7 +277,7 @@ class ServedAgents:
             # Clients that had connected by then are still accepted.
             await opened.closed.wait()
         with served.waiting:
-            await served.agent.gate.wait_left()
+            await served.agent.gate.wait_closed()
             if served.agent.engines is not None:
                 await served.agent.engines.remove_own()
             if served.bridge is not None:

@@ -58,7 +58,7 @@ class SocketsDirectory:
         except OSError as error:
             raise _unusable(path, error, sockets=path) from error
         try:
-            self._lock = self._take_lock()
+            self._lock = self._acquire_lock()
             self._mode = mode if mode is not None else self._default_mode()
         except BaseException:
             os.close(self._directory)
@@ -73,7 +73,7 @@ class SocketsDirectory:
         path = f"{agent}/{name}"
         directory = self._open_agent(agent)
         try:
-            is_taken = self._take_over(path, directory)
+            is_taken = self._adopt(path, directory)
             link = find_link(agent, name)
             is_linked = is_taken and self._is_own(link, path)
             if not is_taken:
@@ -166,7 +166,7 @@ class SocketsDirectory:
             finally:
                 os.close(directory)
 
-    def _take_over(self, path: str, directory: int) -> bool:
+    def _adopt(self, path: str, directory: int) -> bool:
         """Listen on the stored socket for `path`, if its file is still at that path."""
         if self._store is None:
             return False
@@ -240,7 +240,7 @@ class SocketsDirectory:
         os.close(self._lock)
         os.close(self._directory)
 
-    def _take_lock(self) -> int:
+    def _acquire_lock(self) -> int:
         try:
             lock = os.open(
                 LOCK,
@@ -251,7 +251,7 @@ class SocketsDirectory:
         except OSError as error:
             raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
         try:
-            is_ours = _take(lock)
+            is_ours = _lock(lock)
         except OSError as error:
             os.close(lock)
             raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
@@ -296,7 +296,7 @@ def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
     )
 
 
-def _take(lock: int) -> bool:
+def _lock(lock: int) -> bool:
     """Lock an open file while it is open; returns whether nobody else has the lock."""
     until = time.monotonic() + _MOMENT_S
     while True:

@@ -38,25 +38,25 @@ class ServiceManager:
 
     def ready(self) -> None:
         """Report that clients can connect, after a start or a reload."""
-        self._tell("READY=1")
+        self._notify("READY=1")
 
     def reloading(self) -> None:
         """Report a reload; `ready` ends it."""
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, grace_s: float) -> None:
         """Report a stop, which gives commands `grace_s` seconds to end."""
-        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((grace_s + _TO_END) * 1_000_000)}")
+        self._notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((grace_s + _TO_END) * 1_000_000)}")
 
-    def keep(self, name: str, descriptor: int) -> bool:
+    def store(self, name: str, descriptor: int) -> bool:
         """Store a copy of `descriptor` in the manager; returns whether it was sent."""
-        return self._tell("FDSTORE=1", f"FDNAME={name}", descriptors=(descriptor,))
+        return self._notify("FDSTORE=1", f"FDNAME={name}", descriptors=(descriptor,))
 
     def forget(self, name: str) -> None:
         """Have the manager close what it stores by this name."""
-        self._tell("FDSTOREREMOVE=1", f"FDNAME={name}")
+        self._notify("FDSTOREREMOVE=1", f"FDNAME={name}")
 
-    def _tell(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
+    def _notify(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
         if not self._address:
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
@@ -73,7 +73,7 @@ class ServiceManager:
         return True
 
 
-def take_inherited(environment: Mapping[str, str]) -> Iterator[tuple[str, socket.socket]]:
+def list_inherited(environment: Mapping[str, str]) -> Iterator[tuple[str, socket.socket]]:
     """Yield the sockets that the manager stored, with their names (sd_listen_fds(3)).
 
     Passed descriptors that are no sockets are closed. Children inherit none.
@@ -117,7 +117,7 @@ class SocketStore:
         self._manager = manager
         self._kept: dict[str, StoredSocket] = {}
         self._given: dict[str, str] = {}
-        for name, inherited in take_inherited(environment):
+        for name, inherited in list_inherited(environment):
             path, file = _parse(name)
             if path in self._kept or not _is_listening(inherited):
                 manager.forget(name)
@@ -143,7 +143,7 @@ class SocketStore:
         self.forget(path)
         # Earlier releases have one socket per agent, and know it by that name.
         name = f"{path.removesuffix(_SUFFIX)}@{file[0]:x}.{file[1]:x}"
-        if len(self._given) < self._manager.capacity and self._manager.keep(
+        if len(self._given) < self._manager.capacity and self._manager.store(
             name, listening.fileno()
         ):
             self._given[path] = name

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.approval.questions import (
     Answer,
-    Asked,
+    ApprovalRequest,
     Question,
     Questions,
     Rejected,
@@ -28,7 +28,7 @@ from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.request.execution import ENDING, buffer_start, listen
 from airlock_daemon.serving.request.job import Call, Job, Reloaded
 from airlock_daemon.serving.request.state import AgentState, log
-from airlock_daemon.serving.session import Said
+from airlock_daemon.serving.session import ClientMessage
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
 from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
@@ -68,7 +68,7 @@ class Approvals:
 
     async def wait(
         self,
-        asked: Asked,
+        asked: ApprovalRequest,
         *,
         agent: AgentState,
         generation: Generation,
@@ -117,7 +117,7 @@ class Approvals:
         try:
             outcome = await run_with_others(wait)
         finally:
-            self.questions.leave(ticket)
+            self.questions.stop_waiting(ticket)
             self.note_change()
         return _judge(outcome) if isinstance(outcome, Answer) else outcome
 
@@ -154,7 +154,7 @@ class Approvals:
         return ticket.answer
 
     async def record_answer(
-        self, asked: Asked, record: Record, *, agent: AgentState, size: int
+        self, asked: ApprovalRequest, record: Record, *, agent: AgentState, size: int
     ) -> Record:
         """Wait as long as an HTTP client does; returns the record, with the answer if there is one.
 
@@ -234,7 +234,7 @@ class Approvals:
                 known = self._environment
                 variables |= {each: known[each] for each in _BASE if each in known}
                 line = CommandLine(generation.programs.demand(argv[0]), argv, variables, directory)
-                status, _ = await agent.ask(line, said=_tell_program(question))
+                status, _ = await agent.run_program(line, said=_tell_program(question))
             finally:
                 os.close(directory)
             if status:
@@ -269,7 +269,7 @@ async def _tell_nobody(_line: str) -> None:
     """HTTP has no words for a request that waits."""
 
 
-async def require(asked: Asked, peer: Peer, call: Call, tell: Tell) -> bool:
+async def require(asked: ApprovalRequest, peer: Peer, call: Call, tell: Tell) -> bool:
     """Wait for the approval of an operation of `peer`, if the rules ask; the record has the answer.
 
     Returns whether they ask. Raises Denied, and what `tell` raises.
@@ -292,14 +292,14 @@ async def require(asked: Asked, peer: Peer, call: Call, tell: Tell) -> bool:
 
 def describe_tool(
     command: tuple[str, ...], module: Module, *, directory: str, variables: Mapping[str, str]
-) -> Asked:
+) -> ApprovalRequest:
     """A tool's command for a person: its name and arguments, and where it runs.
 
     `variables` are the client's that the tool gets.
     """
     details = [("directory", directory)]
     details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
-    return Asked(
+    return ApprovalRequest(
         operation=Operation(("run", *command)),
         details=tuple(details),
         forms=list_tool_forms(command, module),
@@ -328,7 +328,7 @@ def describe_approval(answer: Answer) -> dict[str, object]:
 
 
 def _find_pattern(
-    asked: Asked, *generations: Generation
+    asked: ApprovalRequest, *generations: Generation
 ) -> tuple[ApprovalRules, str] | tuple[None, None]:
     """The first rules that ask, and their pattern."""
     forms = asked.forms or (asked.operation.words,)
@@ -404,13 +404,13 @@ def _refuse_other_terms(job: Job, held: Job) -> None:
         )
 
 
-async def _hold(job: Job, asked: Asked, call: Call) -> Ended | None:
-    held: list[Said] = []
+async def _hold(job: Job, asked: ApprovalRequest, call: Call) -> Ended | None:
+    held: list[ClientMessage] = []
     resized: Resize | None = None
     scope = trio.CancelScope()
     ended: Ended | None = None
 
-    def hear(said: Said) -> None:
+    def hear(said: ClientMessage) -> None:
         nonlocal ended, resized
         # Only stdin is bounded, by its credit: the client may send any number of the others.
         if isinstance(said, Resize):
@@ -434,7 +434,7 @@ async def _hold(job: Job, asked: Asked, call: Call) -> Ended | None:
     # Nobody watches a client that has hung up.
     with suppress(OSError):
         call.watched.ignore()
-    call.session.keep(held if resized is None else [resized, *held])
+    call.session.store_messages(held if resized is None else [resized, *held])
     # It may have come with the answer.
     if ended is None and is_approved and call.agent.generation is not call.generation:
         raise Reloaded(job)

@@ -29,8 +29,8 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
     agent, shared = call.agent, call.shared
     async with AsyncExitStack() as undo:
         relay = None
-        if boxed.box.asks:
-            relay = undo.enter_context(closing(_open_relay(boxed.box.asks, job.peer, call)))
+        if boxed.box.requests:
+            relay = undo.enter_context(closing(_open_relay(boxed.box.requests, job.peer, call)))
         run = await undo.enter_async_context(
             open_run(
                 boxed, agent, job.generation.limits, launcher=shared.launcher, null=shared.null
@@ -101,9 +101,9 @@ class _BoxedSteps(Steps):
         emptied = None if home is None else await home.settle()
         if emptied is not None:
             notes.append(emptied)
-        is_owed = agent.owes_word_of_signing and GIT_SIGN not in self._boxed.box.asks
+        is_owed = agent.is_signing_note_due and GIT_SIGN not in self._boxed.box.requests
         if ended.exit_code == 0 and is_owed and makes_commit(self.line):
-            agent.owes_word_of_signing = False
+            agent.is_signing_note_due = False
             notes.append(UNSIGNED)
         if notes:
             said = "".join(f"airlock: {note}{self.job.line_end}" for note in notes)

@@ -19,7 +19,7 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.serving.request.execution import ENDING, buffer_start, conclude, tell_begun
+from airlock_daemon.serving.request.execution import ENDING, buffer_start, conclude, send_start
 from airlock_daemon.serving.request.job import (
     AgreedFeatures,
     Call,
@@ -29,7 +29,7 @@ from airlock_daemon.serving.request.job import (
     decide_call,
     require_approval,
 )
-from airlock_daemon.serving.session import Said
+from airlock_daemon.serving.session import ClientMessage
 from airlock_modules import Module
 from airlock_modules.operation import Operation
 from airlock_wire import Request, Signal, Stream
@@ -192,10 +192,10 @@ async def converse(
     ended = Ended(128 + signal.SIGTERM, "SIGTERM")
     scope = trio.CancelScope()
 
-    def hear(said: Said) -> None:
+    def hear(said: ClientMessage) -> None:
         nonlocal ended
         if not isinstance(said, Signal):
-            streams.tell(said)
+            streams.handle(said)
             return
         number = ENDING.get(said.name)
         if number is not None:
@@ -204,10 +204,10 @@ async def converse(
 
     with closing(streams):
         buffer_start(job, call)
-        await tell_begun(job, call, hear)
+        await send_start(job, call, hear)
         with scope:
             ended = await conversation.run(streams, say)
-        finished = Finished(ended, streams.taken)
+        finished = Finished(ended, streams.bytes_read)
     # The client's git waits for its streams to close.
     await conclude(call, finished, answers=answers)
     return finished

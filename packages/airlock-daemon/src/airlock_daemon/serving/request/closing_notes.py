@@ -55,7 +55,7 @@ def find_notes(
         # Words of docker may be paths of another container.
         yield from _explain_path(line, boxed, left)
     if _is_git(line):
-        if GIT_SIGN not in boxed.box.asks:
+        if GIT_SIGN not in boxed.box.requests:
             yield from _explain_signing(line.argv)
         yield from _explain_editor(line)
 

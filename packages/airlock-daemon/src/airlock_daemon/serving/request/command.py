@@ -10,7 +10,7 @@ from airlock_daemon.serving.request.execution import (
     conclude,
     end_by_fault,
     listen,
-    tell_begun,
+    send_start,
 )
 from airlock_daemon.serving.request.job import Call, Finished, Job
 
@@ -92,7 +92,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
             else:
                 # The client only waits for the end, mostly briefly.
                 client = call.session.connection.fileno()
-                shared.watch.call_late(client, partial(_begin_late, steps, command))
+                shared.watch.call_later(client, partial(_begin_late, steps, command))
                 ended = await steps.relay(command, _begin_nothing)
             finished = Finished(ended, stdio.count_input())
             await steps.ended(finished)
@@ -108,7 +108,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
 
 async def _begin(steps: Steps, command: Command) -> None:
     steps.begun()
-    await tell_begun(steps.job, steps.call, command.tell)
+    await send_start(steps.job, steps.call, command.handle)
     if steps.job.banner:
         await steps.emit("stderr", steps.job.banner)
 
@@ -121,7 +121,7 @@ def _begin_late(steps: Steps, command: Command) -> None:
         steps.begun()
         steps.call.session.send_buffered_now()
         if steps.job.terms.features:
-            listen(steps.call, command.tell)
+            listen(steps.call, command.handle)
     except Exception as error:  # noqa: BLE001 - one command's fault must not end the others'
         end_by_fault(steps.call, error)
 

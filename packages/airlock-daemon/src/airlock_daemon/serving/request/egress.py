@@ -16,7 +16,7 @@ from airlock_daemon.boundary.brokers.egress.conversation import (
     EgressResult,
     converse,
     refuse,
-    say_last,
+    send_final,
 )
 from airlock_daemon.boundary.brokers.egress.destinations import (
     Destination,
@@ -43,7 +43,7 @@ AT_ONCE = 16
 _AT_ONCE_WITH_APIS = 128
 
 # The most reasons that a client is sent.
-_MOST_REFUSED = 3
+_MAX_REFUSED = 3
 
 # Seconds to wait for a free descriptor.
 _FULL_S = 0.1
@@ -213,7 +213,7 @@ class Egress:
         if not agent.gate.connect():
             error = too_many_error(agent.gate.limits)
             self._note_refused(f"{error.message}; {error.hint}")
-            await say_last(connection, agent.engines.put(error), agent.turns, agent.closer)
+            await send_final(connection, agent.engines.put(error), agent.turns, agent.closer)
             return
         try:
             # If a reload took docker from the agent, the broker itself answers that.
@@ -262,7 +262,7 @@ class Egress:
 
     def _note_refused(self, reason: str) -> None:
         """Store the first reasons for the client."""
-        if len(self._refused) < _MOST_REFUSED:
+        if len(self._refused) < _MAX_REFUSED:
             self._refused[reason] = None
 
 

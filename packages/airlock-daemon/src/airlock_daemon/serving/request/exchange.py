@@ -204,7 +204,7 @@ async def _run_broker(
         await run_job(job, call)
         return None
     finally:
-        await workspace.leave(call.agent.removals)
+        await workspace.release(call.agent.removals)
 
 
 async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     not_consulted = ["concurrency"]
     if call.generation.agent.hooks.pre_exec is not None:
         not_consulted.insert(0, "hook")
-    if call.asks:
+    if call.has_approvals:
         not_consulted.insert(-1, "approval")
     if module.broker is not None:
         workspace = make_empty(None)
@@ -221,7 +221,7 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
             requester = await make_requester(request, module, workspace, peer, call)
             await find_broker(module).admit(request, module, requester)
         finally:
-            await workspace.leave(call.agent.removals)
+            await workspace.release(call.agent.removals)
         return tuple(not_consulted)
     from airlock_daemon.serving.request.tool import check_tool  # noqa: PLC0415
 
@@ -235,7 +235,7 @@ async def _refuse(error: AirlockError, call: Call) -> None:
     if isinstance(error, Denied):
         call.recording.note(layer=error.layer, rule=error.rule)
     call.recording.write("failed" if isinstance(error, Failed) else "denied", error.message)
-    await call.agent.gate.pace.keep()
+    await call.agent.gate.pace.wait()
     with suppress(ClientGone):
         await call.session.send_error(error.to_wire())
 
@@ -259,4 +259,4 @@ async def _abort(call: Call) -> None:
     else:
         recording.write("aborted", "the client hung up")
         return
-    await call.session.say_last(last_word)
+    await call.session.send_final_error(last_word)

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.command.process import Emit
-from airlock_daemon.boundary.fairness.gate import Place
+from airlock_daemon.boundary.fairness.gate import Slot
 from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
 from airlock_daemon.serving.audit.record import DETAIL
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.state import log
-from airlock_daemon.serving.session import ClientGone, Said
+from airlock_daemon.serving.session import ClientGone, ClientMessage
 from airlock_wire import ErrorObject, RemoteProtocolError
 
 ENDING = {
@@ -30,7 +30,7 @@ async def run_job(job: Job, call: Call) -> None:
     module's timeout, ClientGone.
     """
     agent, recording, module = call.agent, call.recording, job.module
-    if call.held is not None or (job.asked is not None and call.asks):
+    if call.held is not None or (job.asked is not None and call.has_approvals):
         from airlock_daemon.serving.request.approvals import hold_job  # noqa: PLC0415
 
         ended = await hold_job(job, call)
@@ -41,9 +41,9 @@ async def run_job(job: Job, call: Call) -> None:
             return
     alone = None if module.concurrent else call.shared.alone(module.name)
     # A request over a relay runs in the slot of the relay's command.
-    place = Place() if call.origin is not None else await agent.gate.take(alone)
+    place = Slot() if call.origin is not None else await agent.gate.acquire(alone)
     try:
-        await agent.share.take(place)
+        await agent.share.acquire(place)
         recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.are_passed)
         hook = job.generation.agent.hooks.post_exec
         run = _run_in_time if module.timeout_s else _run
@@ -57,7 +57,7 @@ async def run_job(job: Job, call: Call) -> None:
         emit = capture.take if is_captured else call.session.send_output
         finished = await run(job, call, emit, answers=False)
         # Still in the agent's slot, which bounds the number of hooks and the output in memory.
-        place.leave(alone)
+        place.release_one(alone)
         reviewed = await review(
             capture,
             finished.ended,
@@ -66,15 +66,15 @@ async def run_job(job: Job, call: Call) -> None:
             agent=agent,
             shared=call.shared,
         )
-        recording.note(detail=shorten(reviewed.detail, most=DETAIL))
+        recording.note(detail=shorten(reviewed.detail, limit=DETAIL))
         if is_captured:
             await send(reviewed, call.session, agent.turns)
             finished = replace(finished, ended=reviewed.ended)
         recording.write("allowed")
         await _send_result(call, finished)
     finally:
-        agent.share.give_back(place)
-        place.give_back()
+        agent.share.release(place)
+        place.release()
 
 
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
@@ -110,11 +110,11 @@ def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Awaitable[Finish
     return run_boxed(job, job.boxed, call, emit, answers=answers)
 
 
-async def tell_begun(job: Job, call: Call, hear: Callable[[Said], None]) -> None:
-    """Send the client its start message, and call `hear` with its messages from then on."""
+async def send_start(job: Job, call: Call, handle: Callable[[ClientMessage], None]) -> None:
+    """Send the client its start message, and `handle` its messages from then on."""
     await call.session.send_buffered()
     if job.terms.features:
-        listen(call, hear)
+        listen(call, handle)
 
 
 async def conclude(call: Call, finished: Finished, *, answers: bool) -> None:
@@ -141,7 +141,7 @@ def buffer_start(job: Job, call: Call) -> None:
         call.session.buffer_start(job.terms.features, stdin_credit=credit)
 
 
-def listen(call: Call, tell: Callable[[Said], None]) -> None:
+def listen(call: Call, tell: Callable[[ClientMessage], None]) -> None:
     """Call `tell` with each message of the client until it is answered.
 
     It runs in the task that watches all clients, so that a client is heard even while the command's
@@ -152,7 +152,7 @@ def listen(call: Call, tell: Callable[[Said], None]) -> None:
         if call.session.is_answered:
             return False
         try:
-            return call.session.hear(tell)
+            return call.session.read_messages(tell)
         except RemoteProtocolError as error:
             call.cancellation.fail(error.error)
         except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'

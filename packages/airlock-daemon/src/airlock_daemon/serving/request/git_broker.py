@@ -24,7 +24,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest
     from airlock_daemon.boundary.brokers.git.lfs import LfsOutcome
 
 
@@ -68,18 +68,18 @@ class GitBroker:
             peer=peer,
             command_line=line,
             broker_run=_GitRun(admitted, requester),
-            asked=_find_asked(admitted) if call.asks else None,
+            asked=_find_asked(admitted) if call.has_approvals else None,
         )
 
 
-def _find_asked(admitted: Remote) -> "Asked | None":
+def _find_asked(admitted: Remote) -> "ApprovalRequest | None":
     """A fetch over ssh; everything else is asked about once the client has said what it wants."""
     if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
         return _describe(admitted)
     return None
 
 
-def _describe(remote: SshRemote) -> "Asked":
+def _describe(remote: SshRemote) -> "ApprovalRequest":
     """A fetch or push over ssh, as far as its words say it."""
     from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
 

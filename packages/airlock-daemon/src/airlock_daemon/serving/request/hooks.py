@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher, cannot_start
 from airlock_daemon.boundary.command.process import Command, Piped
-from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error
+from airlock_daemon.boundary.fairness.gate import UNCOUNTED_BYTES, Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.platform.system import SEARCH
@@ -34,7 +34,7 @@ from airlock_wire import (
 )
 
 # Bytes of a hook's stderr that reach the daemon's log.
-SAID_BYTES = 4096
+STDERR_BYTES = 4096
 
 # Bytes of a hook's message that are made before it reads them.
 WINDOW = 65536
@@ -82,7 +82,7 @@ async def run_hook(
     HookFault if the hook cannot be run, times out, is ended by a signal, or its output is rejected.
     No process of it is left in any case.
     """
-    said = _Said(hear)
+    said = _HookOutput(hear)
     timeout = generation.hook_limits.timeout_s
     try:
         home = generation.agent.directory
@@ -98,7 +98,7 @@ async def run_hook(
         reason = error.message if isinstance(error, Failed) else cannot_start(path, error).message
         raise HookFault(f"could not be run: {reason}", rule="not-runnable") from error
     finally:
-        said.tell(f"agent {generation.agent.name}: {os.path.basename(path)}")
+        said.log_stderr(f"agent {generation.agent.name}: {os.path.basename(path)}")
     if timer.cancelled_caught:
         raise HookFault(f"was ended after {timeout:g} s without an answer", rule="timeout")
     if ended.signal is not None:
@@ -143,13 +143,13 @@ class _Feed:
         while self._ahead < WINDOW:
             piece = next(self._message, None)
             if piece is None:
-                self._command.tell(StdinEnd())
+                self._command.handle(StdinEnd())
                 return
-            self._command.tell(StdinData(data=piece))
+            self._command.handle(StdinData(data=piece))
             self._ahead += len(piece)
 
 
-class _Said:
+class _HookOutput:
     """A hook's output: passes stdout to `hear`, and stores the beginning of stderr."""
 
     def __init__(self, hear: Callable[[bytes], None]) -> None:
@@ -158,14 +158,14 @@ class _Said:
 
     async def take(self, stream: Stream, data: bytes) -> None:
         if stream == "stderr":
-            self._said += data[: SAID_BYTES - len(self._said)]
+            self._said += data[: STDERR_BYTES - len(self._said)]
             return
         try:
             self._hear(data)
         except ValueError as error:
             raise HookFault(f"printed what is no answer: {error}", rule="answer") from None
 
-    def tell(self, who: str) -> None:
+    def log_stderr(self, who: str) -> None:
         """Write the hook's stderr to the daemon's log."""
         for line in self._said.decode("utf-8", "replace").splitlines():
             log.info("%s: %s", who, quote(line))
@@ -188,9 +188,9 @@ async def consult(
     generation, agent, limits = call.generation, call.agent, call.generation.limits
     shown = _encode(replace(request, container_id=container), operation)
     answer = _Answer(GROWTH * limits.request_bytes, agent.gate)
-    place = await agent.gate.take_for_hook()
+    place = await agent.gate.acquire_for_hook()
     try:
-        await agent.share.take(place)
+        await agent.share.acquire(place)
         exit_code = await run_hook(
             path, iter((shown,)), answer.add, generation=generation, agent=agent, shared=call.shared
         )
@@ -207,8 +207,8 @@ async def consult(
         ) from fault
     finally:
         answer.release()
-        agent.share.give_back(place)
-        place.give_back()
+        agent.share.release(place)
+        place.release()
     reason = _find_reason(answer.data)
     because = f" (exit status {exit_code})" if reason is None else f": {reason}"
     raise Denied(
@@ -230,10 +230,10 @@ def _encode(request: Request, operation: Operation) -> bytes:
 
 
 class _Answer:
-    """A hook's stdout, at most `most` bytes, counted against the agent's bytes of requests."""
+    """A hook's stdout, at most `limit` bytes, counted against the agent's bytes of requests."""
 
-    def __init__(self, most: int, gate: Gate) -> None:
-        self._most = most
+    def __init__(self, limit: int, gate: Gate) -> None:
+        self._most = limit
         self._gate = gate
         self._held = 0
         self.data = bytearray()
@@ -242,7 +242,7 @@ class _Answer:
         self.data += data
         if len(self.data) > self._most:
             raise ValueError(f"it has more than {self._most} bytes")
-        if len(self.data) > SMALL:
+        if len(self.data) > UNCOUNTED_BYTES:
             if not self._gate.reserve(len(data)):
                 raise too_large_error()
             self._held += len(data)

@@ -8,7 +8,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Asked, Rejected
+from airlock_daemon.boundary.approval.questions import ApprovalRequest, Rejected
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
@@ -110,7 +110,7 @@ class Operations:
 
                 record = note_rejection(record, error)
             answer = self._refuse(question.question, record, error)
-        await self._agent.gate.pace.keep()
+        await self._agent.gate.pace.wait()
         return answer
 
     def judge_now(self, question: Question, caller: Caller) -> Answer | None:
@@ -349,7 +349,7 @@ def list_forms(api: Api, call: ApiCall) -> Iterator[tuple[str, ...]]:
     return ((name, *way) for way in api.list_operations(call) for name in api.names)
 
 
-def describe_request(question: Question, api: Api, body: bytes) -> Asked:
+def describe_request(question: Question, api: Api, body: bytes) -> ApprovalRequest:
     """A request with its content for a person."""
     host = f"[{question.host}]" if ":" in question.host else question.host
     content = question.content
@@ -368,7 +368,7 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         except UnicodeDecodeError:
             details.append(("body in base64", base64.encodebytes(body).decode()))
     note = "" if question.upgrade is None else "what is sent over the connection is not bound"
-    return Asked(
+    return ApprovalRequest(
         operation=Operation((api.module, *_read_call(question).words)),
         details=tuple(details),
         forms=tuple(list_forms(api, _read_call(question))),

@@ -19,7 +19,7 @@ from airlock_modules import Grant, Module, evaluate
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest
     from airlock_daemon.boundary.box.choice import Boxed
     from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_modules import PathUse
@@ -50,7 +50,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     held: "Job | None" = None
 
     @property
-    def asks(self) -> bool:
+    def has_approvals(self) -> bool:
         """Whether a person may have to approve what the agent does."""
         at_first, now = self.generation.agent.profile, self.agent.generation.agent.profile
         return at_first.approve is not None or now.approve is not None
@@ -114,7 +114,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     boxed: "Boxed | None" = None
     container_proven: bool | None = None
     broker_run: BrokerRun | None = None
-    asked: "Asked | None" = None
+    asked: "ApprovalRequest | None" = None
     banner: bytes = b""
 
     @property
@@ -181,7 +181,11 @@ class Reloaded(Exception):
 
 
 async def require_approval(
-    call: Call, peer: Peer, judge: Callable[[Call], Awaitable[None]], asked: "Asked", emit: Emit
+    call: Call,
+    peer: Peer,
+    judge: Callable[[Call], Awaitable[None]],
+    asked: "ApprovalRequest",
+    emit: Emit,
 ) -> None:
     """Wait for a person's approval of an operation of a conversation, where a profile requires one.
 
@@ -191,7 +195,7 @@ async def require_approval(
     """
     # An earlier answer was for what has its record already.
     call.recording.note(approval=None)
-    if call.asks:
+    if call.has_approvals:
         from airlock_daemon.serving.request.approvals import require  # noqa: PLC0415
 
         async def tell(line: str) -> None:

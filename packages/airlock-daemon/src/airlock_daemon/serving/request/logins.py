@@ -10,7 +10,7 @@ from airlock_daemon.boundary.brokers.docker.logins import (
     read_configuration,
     write_header,
 )
-from airlock_daemon.boundary.brokers.requester import MOST, ask
+from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
 from airlock_daemon.boundary.workspace.temporary import make_empty
@@ -39,7 +39,7 @@ async def find_registry_login(
         helpers = partial(_ask, shared, agent, generation.programs.path, directory.descriptor)
         login = await find_login(configuration, registry, generation.programs, helpers)
     finally:
-        await directory.leave(agent.removals)
+        await directory.release(agent.removals)
     return None if login is None else write_header(login)
 
 
@@ -67,7 +67,7 @@ def _read(
     if conflict is not None:
         raise _refuse(f"{quote(path)} may not be read: {conflict}")
     try:
-        content = read_bounded(os.path.realpath(path), most=MOST)
+        content = read_bounded(os.path.realpath(path), limit=MAX_OUTPUT)
     except (FileNotFoundError, NotADirectoryError):
         content = b""
     except OSError as error:
@@ -99,4 +99,4 @@ async def _ask(
     more: Mapping[str, str] = {},
 ) -> tuple[int, bytes]:
     line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
-    return await ask(line, shared.launcher, agent.turns, said=said)
+    return await run_program(line, shared.launcher, agent.turns, said=said)

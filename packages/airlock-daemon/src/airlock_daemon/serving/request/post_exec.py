@@ -78,13 +78,13 @@ class Captured:
 
 
 class Capture:
-    """A command's output: the first `most` bytes of both streams together.
+    """A command's output: the first `limit` bytes of both streams together.
 
     `dropped` counts the rest.
     """
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, limit: int) -> None:
+        self._left = limit
         self.stdout = Captured()
         self.stderr = Captured()
         self.dropped = 0
@@ -130,10 +130,10 @@ class HookResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultReader:
-    """Parses a message with a `result`; stores at most `most` bytes of strings."""
+    """Parses a message with a `result`; stores at most `limit` bytes of strings."""
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, limit: int) -> None:
+        self._left = limit
         self._object = bytearray()
         self._long: list[bytearray] = []
         self._text: bytearray | None = None

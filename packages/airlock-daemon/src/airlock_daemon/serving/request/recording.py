@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.audit_text import ARGUMENTS, shorten, shorten_all
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import (
-    ASKED,
+    ASKED_BYTES,
     Outcome,
     Record,
     shorten_asked,
@@ -65,7 +65,7 @@ class Recording:
         self.note(
             asked=short,
             command=shorten(request.command),
-            args=shorten_all(request.args, most=ARGUMENTS - ASKED),
+            args=shorten_all(request.args, limit=ARGUMENTS - ASKED_BYTES),
             cwd=None if request.cwd is None else shorten(request.cwd),
         )
 

@@ -153,7 +153,7 @@ class Relay:
             try:
                 while True:
                     try:
-                        give(self._ours, theirs)
+                        send_connection(self._ours, theirs)
                     except BlockingIOError:
                         await trio.lowlevel.wait_writable(self._ours)
                     else:
@@ -266,13 +266,16 @@ def receive_bytes(relay: socket.socket, closer: Closer) -> bool:
 
 
 def make_connection() -> tuple[socket.socket, socket.socket]:
-    """Make a connection; returns the daemon's end, and the one to `give`. Raises OSError."""
+    """Return the ends of a new connection: the daemon's, and that for `send_connection`.
+
+    Raises OSError.
+    """
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     return ours, theirs
 
 
-def give(relay: socket.socket, end: socket.socket) -> None:
+def send_connection(relay: socket.socket, end: socket.socket) -> None:
     """Send an end of a connection to the requester in the box.
 
     Raises BlockingIOError if too many wait there unreceived, and OSError.

@@ -353,11 +353,11 @@ class Sources:
         try:
             line = CommandLine(found, words, environment, directory.descriptor)
             kept.ran = trio.current_time()
-            status, printed = await agent.ask(line, seconds=ANSWER_S)
+            status, printed = await agent.run_program(line, seconds=ANSWER_S)
         except Failed as error:
             raise Failed(error.message, hint=advice) from None
         finally:
-            await directory.leave(agent.removals)
+            await directory.release(agent.removals)
         if status != 0:
             raise Failed(f"{spelled} ended with status {status}", hint=advice)
         return printed
@@ -372,7 +372,7 @@ class Sources:
         if untrusted is not None:
             raise Failed(untrusted[0], hint=advice)
         try:
-            content = read_bounded(path, most=Secrets.LONGEST)
+            content = read_bounded(path, limit=Secrets.MAX_LENGTH)
         except OSError as error:
             problem = f"{quote(named)} cannot be read: {error.strerror}"
             raise Failed(problem, hint=advice) from None

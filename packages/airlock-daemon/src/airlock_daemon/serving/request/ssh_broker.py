@@ -5,7 +5,7 @@ from contextlib import closing
 import msgspec
 
 from airlock_daemon.boundary.brokers.git.conversation import Conversation, Counted, Transport
-from airlock_daemon.boundary.brokers.git.rules import SshRemote, Tell
+from airlock_daemon.boundary.brokers.git.rules import Report, SshRemote
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import (
     Admitted,
@@ -78,7 +78,7 @@ class SshBroker:
                 admitted.program, admitted.argv, variables, requester.directory
             ),
             broker_run=_SshRun(admitted),
-            asked=describe_session(admitted.asked, sent) if call.asks else None,
+            asked=describe_session(admitted.asked, sent) if call.has_approvals else None,
             banner=f"{banner}{end}".encode() if banner else b"",
         )
 
@@ -159,7 +159,7 @@ async def run_over_ssh(
     call: Call,
     emit: Emit,
     *,
-    tell: Tell,
+    tell: Report,
     answers: bool,
 ) -> Finished:
     """Run a conversation over ssh; `tell` gets its outcome. The contract of `BrokerRun.run`."""
@@ -178,11 +178,11 @@ async def run_over_ssh(
 
 def _may_wait(remote: SshRemote, requester: Requester) -> bool:
     """Whether a push may wait for a person, so that its connection would be dropped."""
-    if not (remote.asked.is_push and requester.asks):
+    if not (remote.asked.is_push and requester.has_approvals):
         return False
     from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
 
-    return requester.may_ask(describe_fetch(remote.asked).forms)
+    return requester.may_require_approval(describe_fetch(remote.asked).forms)
 
 
 class _GitSteps(Steps):

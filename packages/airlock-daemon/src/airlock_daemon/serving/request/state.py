@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.box.groups import Group, Groups, open_group
-from airlock_daemon.boundary.brokers.requester import ANSWER_S, ask
+from airlock_daemon.boundary.brokers.requester import ANSWER_S, run_program
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
 from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.boundary.fairness.gate import Allowance, Gate, Share, Starts
@@ -153,7 +153,7 @@ class AgentState:
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
         # The note is sent once per reload.
-        self.owes_word_of_signing = generation.signs_commits
+        self.is_signing_note_due = generation.signs_commits
         # Serves its APIs; None until it is granted one.
         self.apis: Apis | None = None
         # Serves its calls of a docker engine; None until it is granted docker.
@@ -170,30 +170,32 @@ class AgentState:
     def adopt(self, generation: Generation) -> None:
         """Use another generation from the next request on."""
         self.generation = generation
-        self.owes_word_of_signing = generation.signs_commits
+        self.is_signing_note_due = generation.signs_commits
         self._open_account()
         self.gate.adopt(generation.limits)
         self._adopt_room(generation)
 
-    def leave(self) -> None:
+    def discard_boxes(self) -> None:
         """Drop its prewarmed boxes: the agent was removed."""
         if self.pool is not None:
             self.pool.adopt(None)
 
-    async def ask(
+    async def run_program(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
     ) -> tuple[int, bytes]:
-        """Run a program of the host, as `requester.ask`, within the agent's limits.
+        """Run a program of the host, as `requester.run_program`, within the agent's limits.
 
         Raises Denied if too many of its programs wait, and Failed.
         """
-        place = await self.gate.take_for_hook()
+        place = await self.gate.acquire_for_hook()
         try:
-            await self.share.take(place)
-            return await ask(line, self._shared.launcher, self.turns, said=said, seconds=seconds)
+            await self.share.acquire(place)
+            return await run_program(
+                line, self._shared.launcher, self.turns, said=said, seconds=seconds
+            )
         finally:
-            self.share.give_back(place)
-            place.give_back()
+            self.share.release(place)
+            place.release()
 
     def open_group(self) -> Group | None:
         """Open a cgroup for a box, within the agent's present limits; the caller closes it."""
@@ -224,7 +226,7 @@ class AgentState:
         return self._shared.audit.open_account(name, limits.log_bytes_s)
 
 
-MOST_RECORDS = 1000
+MAX_RECORDS = 1000
 EVERY_S = 60.0
 """The most records of an agent's operations in EVERY_S seconds.
 
@@ -233,7 +235,7 @@ Further reads and refusals are only counted; what may change something always ha
 
 
 class RecordQuota:
-    """How many records of its operations an agent may still cause: `MOST_RECORDS` in `EVERY_S`."""
+    """How many records of its operations an agent may still cause: `MAX_RECORDS` in `EVERY_S`."""
 
     def __init__(self) -> None:
         self._since = -EVERY_S
@@ -244,7 +246,7 @@ class RecordQuota:
         """Whether the next record is written rather than counted."""
         now = trio.current_time()
         if now - self._since >= EVERY_S:
-            self._since, self._left = now, MOST_RECORDS
+            self._since, self._left = now, MAX_RECORDS
         return self._left > 0
 
     def spend(self) -> None:

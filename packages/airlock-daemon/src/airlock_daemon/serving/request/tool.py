@@ -1,11 +1,12 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import Box, refuse_elsewhere
+from airlock_daemon.boundary.box.box import refuse_elsewhere
 from airlock_daemon.boundary.box.choice import Boxed, Maker
 from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
@@ -30,7 +31,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest
 
 
 async def run_tool(
@@ -70,7 +71,7 @@ async def run_tool(
         await run_job(job, call)
         return None
     finally:
-        await workspace.leave(call.agent.removals)
+        await workspace.release(call.agent.removals)
 
 
 async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
@@ -86,7 +87,7 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
         if program is not None:
             await _choose_box(module, maker, workspace, program, call)
     finally:
-        await workspace.leave(call.agent.removals)
+        await workspace.release(call.agent.removals)
 
 
 async def _choose_box(
@@ -103,10 +104,7 @@ async def _choose_box(
         return None
     generation, lookups = call.generation, call.agent.lookups
     templates = call.agent.plan_boxes(generation)
-
-    def choose() -> Box:
-        return templates.choose_box(module, maker, workspace, program, access)
-
+    choose = partial(templates.choose_box, module, maker, workspace, program, access)
     # It looks paths up, which may block.
     box = await workspace.host_paths.settle(choose, lookups)
     box = await templates.keep_home(box, module, maker, lookups)
@@ -262,11 +260,11 @@ def plan_tool(
         command_line=line,
         boxed=boxed,
         container_proven=None if peer.container is None else workspace.is_proven,
-        asked=_describe(request, module, client) if call.asks else None,
+        asked=_describe(request, module, client) if call.has_approvals else None,
     )
 
 
-def _describe(request: Request, module: Module, client: Mapping[str, str]) -> "Asked":
+def _describe(request: Request, module: Module, client: Mapping[str, str]) -> "ApprovalRequest":
     from airlock_daemon.serving.request.approvals import describe_tool  # noqa: PLC0415
 
     return describe_tool(

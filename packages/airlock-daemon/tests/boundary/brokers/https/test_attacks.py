@@ -288,7 +288,7 @@ async def test_a_request_that_drips_has_one_deadline(
     conversation = Conversation(
         client,
         Service(api, wanted, Routes(hosts, reach), Authorities({}, threads)),
-        Daemon(ask=ask, number=lambda: 1, tell=tell),
+        Daemon(ask=ask, number=lambda: 1, report=tell),
         NoTurns(),
         ServedApi(
             api=api,

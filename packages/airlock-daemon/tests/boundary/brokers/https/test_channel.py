@@ -12,7 +12,7 @@ import trio.testing
 from airlock_daemon.boundary.brokers.https.messages import (
     CARRIES,
     HEAD,
-    MOST_BYTES,
+    MAX_BYTES,
     Answer,
     Channel,
     Connection,
@@ -81,7 +81,7 @@ async def test_each_message_has_its_own_descriptor(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        HEAD.pack(MOST_BYTES + 1),
+        HEAD.pack(MAX_BYTES + 1),
         HEAD.pack(3) + b"{}}",
         encode(Over(connection=1), carries=True),
     ],

@@ -70,7 +70,7 @@ async def test_memory_is_bounded_for_all_together(tmp_path: Path) -> None:
 
 async def test_what_all_take_is_bounded_and_given_back(tmp_path: Path) -> None:
     """A body that is too long leaves nothing behind."""
-    spool = Spool(str(tmp_path), most=100)
+    spool = Spool(str(tmp_path), limit=100)
     first = await spool.store(pieces(60))
     with pytest.raises(Failed, match="too long together"):
         await spool.store(pieces(30, 20))
@@ -121,7 +121,7 @@ async def test_a_body_in_chunks_ends_where_its_last_one_does_however_it_comes(si
     pieces = [said[at : at + size] for at in range(0, len(said), size)]
     incoming = begin(Said(*pieces[1:]), CHUNKED, behind=pieces[0])
     assert await read_body(incoming) == b"body0123456789"
-    assert incoming.is_whole
+    assert incoming.is_complete
     rest = said.index(b"GET")
     assert incoming.rest == said[rest : rest + len(incoming.rest)]
 
@@ -188,7 +188,7 @@ async def test_an_answer_ends_where_its_tool_takes_it_to_end(
     head = AnswerHead(status=status, reason=b"R", headers=headers)
     await incoming.answer(head, sent[:1], is_end=False)
     await incoming.answer(None, sent[1:], is_end=True)
-    assert incoming.is_over
+    assert incoming.is_finished
     talk.receive_data(said.sent)
     response, body = talk.next_event(), b""
     while isinstance(event := talk.next_event(), h11.Data):
@@ -209,7 +209,7 @@ async def test_an_answer_of_another_length_than_it_says_is_not_passed_on_whole(
         await incoming.answer(
             AnswerHead(status=status, reason=b"", headers=[LENGTH]), sent, is_end=True
         )
-    assert not incoming.is_over
+    assert not incoming.is_finished
 
 
 @pytest.mark.parametrize("by", ["tool", "worker"])
@@ -219,5 +219,5 @@ async def test_a_connection_that_either_side_closes_carries_no_other_request(by:
     incoming = begin(said, *([close] if by == "tool" else []))
     head = AnswerHead(status=200, reason=b"", headers=[close] if by == "worker" else [])
     await incoming.answer(head, b"", is_end=True)
-    assert not incoming.is_over
+    assert not incoming.is_finished
     assert said.sent.lower().count(b"connection: close") == 1

@@ -6,10 +6,10 @@ import tempfile
 
 import pytest
 
-from airlock_daemon.boundary.brokers.https.messages import LONGEST_BODY, read_sealed, seal_body
+from airlock_daemon.boundary.brokers.https.messages import MAX_BODY, read_sealed, seal_body
 
 
-@pytest.mark.parametrize("body", [b"", b"x", b"y" * LONGEST_BODY])
+@pytest.mark.parametrize("body", [b"", b"x", b"y" * MAX_BODY])
 def test_a_sealed_body_is_read_back(body: bytes) -> None:
     file = seal_body(body)
     assert read_sealed(file) == body
@@ -43,7 +43,7 @@ def test_an_unsealed_or_too_long_body_is_refused() -> None:
     with pytest.raises(ValueError, match="not sealed"):
         read_sealed(file)
     os.close(file)
-    file = seal_body(b"x" * (LONGEST_BODY + 1))
+    file = seal_body(b"x" * (MAX_BODY + 1))
     with pytest.raises(ValueError, match="of at most"):
         read_sealed(file)
     os.close(file)

@@ -21,9 +21,9 @@ from airlock_modules.apis.aws.grant import Operation
 from airlock_modules.apis.head import BadHead, Head
 from airlock_wire.text import quote
 
-LONGEST_FORM = 1024 * 1024
+MAX_FORM = 1024 * 1024
 """Maximum bytes of a form; a longer one is refused."""
-_MOST_FIELDS = 20_000
+_MAX_FIELDS = 20_000
 # Parameters of a form that are judged.
 _JUDGED = ("Action", "Version", "RoleArn")
 _JSON_KINDS = ("application/x-amz-json-1.0", "application/x-amz-json-1.1")
@@ -264,7 +264,7 @@ def read_form(query: str, body: bytes | None) -> dict[str, str]:
         pairs = [
             *split_query(query),
             *urllib.parse.parse_qsl(
-                text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+                text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
             ),
         ]
     except ValueError:

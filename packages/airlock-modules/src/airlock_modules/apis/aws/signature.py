@@ -25,7 +25,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 STREAMED = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _SKEW_S = 15 * 60
-_LONGEST_VALIDITY_S = 7 * 24 * 3600
+_MAX_VALIDITY_S = 7 * 24 * 3600
 _CREDENTIAL = r"([A-Z0-9]{16,128})/([0-9]{8})/([a-z0-9-]{1,40})/([A-Za-z0-9-]{1,60})/aws4_request"
 _AUTHORIZATION = re.compile(
     ALGORITHM + r" Credential=" + _CREDENTIAL + r",[ \t]*SignedHeaders=([a-z0-9;.-]{1,4000}),[ \t]*"
@@ -178,7 +178,7 @@ def _check_date(signature: Signature, now: float) -> None:
     if signature.date[:8] != signature.day:
         raise BadHead("the signature is of another day than its date")
     limit = _SKEW_S if signature.expires_s is None else signature.expires_s
-    if date > now + _SKEW_S or now > date + limit or limit > _LONGEST_VALIDITY_S:
+    if date > now + _SKEW_S or now > date + limit or limit > _MAX_VALIDITY_S:
         raise BadHead("the signature is too old or too new: compare container's and host's clock")
 
 

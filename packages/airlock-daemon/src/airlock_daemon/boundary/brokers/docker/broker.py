@@ -44,9 +44,9 @@ from airlock_daemon.boundary.brokers.docker.ports import CONNECT, PORTS, Publish
 from airlock_daemon.boundary.brokers.egress.conversation import Meter, splice
 from airlock_daemon.boundary.brokers.https.incoming import AnswerHead, Damaged, Incoming, Uneven
 from airlock_daemon.errors import AirlockError, Denied, Failed
-from airlock_modules.apis import LONGEST_HEAD, BadHead, head_end, read_head
+from airlock_modules.apis import MAX_HEAD, BadHead, head_end, read_head
 from airlock_modules.engine import (
-    LONGEST_BODY,
+    MAX_BODY,
     FoundCall,
     Reference,
     Refused,
@@ -70,13 +70,13 @@ if TYPE_CHECKING:
 
 _IDLE_S = 600.0
 # How long, and up to how many bytes, the rest of a refused request is read.
-_REST_S, _MOST_REST = 5.0, 1 << 26
+_REST_S, _MAX_REST = 5.0, 1 << 26
 _KIND_S = 60.0
 _JSON = (b"content-type", b"application/json")
 _NO_LOGIN = urlsafe_b64encode(b"{}")
 # Headers of the engine that a client gets.
 _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
-_LONGEST_LINE = 1 << 20
+_MAX_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
 _DIGEST = re.compile("(?:Digest|Loaded image ID): (sha256:[0-9a-f]{64})")
 _COUNTED = {"container.create", "network.create", "volume.create"}
@@ -105,7 +105,7 @@ class EngineBroker:
             while (request := await self._read_request(stream, rest, agent)) is not None:
                 call = _Call(self, agent, connection, request)
                 await call.serve()
-                if call.is_opaque or not request.is_over:
+                if call.is_opaque or not request.is_finished:
                     return
                 rest = request.rest
 
@@ -117,7 +117,7 @@ class EngineBroker:
         try:
             with trio.fail_after(_IDLE_S):
                 while (end := head_end(buffer)) is None:
-                    data = await stream.receive_some(LONGEST_HEAD)
+                    data = await stream.receive_some(MAX_HEAD)
                     if not data:
                         return None
                     buffer += data
@@ -132,7 +132,7 @@ class EngineBroker:
                 rule="malformed",
                 hint="send it as the engine's API documents it",
             )
-            agent.tell(CallResult(operation=None, error=error))
+            agent.record(CallResult(operation=None, error=error))
             with trio.move_on_after(_IDLE_S):
                 await stream.send_all(write_refusal(error, HTTPStatus.BAD_REQUEST))
             return None
@@ -198,7 +198,7 @@ class _Call:
             error = failed
             await self._refuse(error, HTTPStatus.SERVICE_UNAVAILABLE)
         finally:
-            self._agent.tell(
+            self._agent.record(
                 CallResult(
                     operation=self._operation,
                     changes=self._changes,
@@ -220,12 +220,12 @@ class _Call:
             return
         found = find_call(head.method, head.path, head.query, spoken=view.version)
         name = found.call.name
-        if found.call.sends == "none" and not self._request.is_whole:
+        if found.call.sends == "none" and not self._request.is_complete:
             await self._read_body(0)
         body = b""
         if found.call.sends == "json":
             await self._request.allow()
-            body = await self._read_body(LONGEST_BODY)
+            body = await self._read_body(MAX_BODY)
         reference = _find_image(found, body, view)
         self._operation = Operation(_describe(found, reference))
         self._changes = head.method not in _READING
@@ -236,7 +236,7 @@ class _Call:
         details = [("call", f"{head.method} {target}")]
         details += [("body", body.decode("utf-8", "surrogateescape"))] if body else []
         judged: dict[Reference, Found | None] = {}
-        if reference is not None and self._agent.may_ask(self._operation):
+        if reference is not None and self._agent.may_require_approval(self._operation):
             judged[reference] = await self._look_up(reference, view)
         image = None if reference is None else judged.get(reference)
         if image is not None:
@@ -335,12 +335,12 @@ class _Call:
         await self._request.switch(b"tcp", [])
         self._status = HTTPStatus.SWITCHING_PROTOCOLS
 
-    async def _read_body(self, most: int) -> bytes:
+    async def _read_body(self, limit: int) -> bytes:
         found = bytearray()
         while piece := await self._request.read():
             found += piece
-            if len(found) > most:
-                raise Damaged(f"its body is longer than {most} bytes")
+            if len(found) > limit:
+                raise Damaged(f"its body is longer than {limit} bytes")
         return bytes(found)
 
     async def _send(self, engine: EngineConnection, prepared: Prepared, found: FoundCall) -> None:
@@ -527,12 +527,12 @@ class _Call:
         """Refuse in the engine's own form; the rest of an unread body ends the connection."""
         if self._has_answered:
             return
-        headers = [_JSON] if self._request.is_whole else [_JSON, (b"connection", b"close")]
+        headers = [_JSON] if self._request.is_complete else [_JSON, (b"connection", b"close")]
         await self._answer(status, headers, spell_refusal(error.message, error.hint))
-        if not self._request.is_whole and not self._request.is_held_back:
+        if not self._request.is_complete and not self._request.is_held_back:
             # A client that is still writing would see a broken pipe instead of the answer.
             with trio.move_on_after(_REST_S), suppress(Damaged):
-                while self._request.count < _MOST_REST and await self._request.read():
+                while self._request.count < _MAX_REST and await self._request.read():
                     pass
 
 
@@ -549,7 +549,7 @@ class _Lines:
     def feed(self, data: bytes) -> bytes:
         """The rewritten lines that `data` completes; others are dropped. Raises Failed."""
         *lines, self._pending = (self._pending + data).split(b"\n")
-        if len(self._pending) > _LONGEST_LINE:
+        if len(self._pending) > _MAX_LINE:
             raise Failed(
                 "the docker engine of the host sent a line that is too long",
                 hint="try again; a person on the host finds the engine's own messages there",

@@ -22,7 +22,7 @@ from airlock_wire import quote
 PIECE = 1 << 18
 _OPEN_S = 30.0
 _SENT_AHEAD = 1 << 20
-_LONGEST_ANSWER = 4 << 20
+_MAX_ANSWER = 4 << 20
 ASK_S = 60.0
 """Patience with the answer to a short call."""
 # The engine has no virtual hosts.
@@ -181,14 +181,14 @@ class EngineConnection:
         found = bytearray()
         while piece := await self.read():
             found += piece
-            if len(found) > _LONGEST_ANSWER:
-                raise broken(f"its answer is longer than {_LONGEST_ANSWER >> 20} MiB")
+            if len(found) > _MAX_ANSWER:
+                raise broken(f"its answer is longer than {_MAX_ANSWER >> 20} MiB")
         return bytes(found)
 
-    async def read_much(self, most: int) -> bytes:
-        """Read the next `most` bytes of the answer's body, or a few more. Raises Failed."""
+    async def read_much(self, limit: int) -> bytes:
+        """Read the next `limit` bytes of the answer's body, or a few more. Raises Failed."""
         found = bytearray()
-        while len(found) < most and (piece := await self.read()):
+        while len(found) < limit and (piece := await self.read()):
             found += piece
         return bytes(found)
 
@@ -216,7 +216,7 @@ class EngineConnection:
         return event
 
 
-async def ask(
+async def request_json(
     engine: str, method: str, target: str, body: bytes | None = None
 ) -> tuple[int, object]:
     """Make one short call; returns status and JSON, None if there is none. Raises Failed."""

@@ -5,7 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.connections import request_json
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
@@ -17,7 +17,7 @@ from airlock_daemon.setup.stored import Secrets
 from airlock_modules.engine import LABEL, ROOT_LABEL, DockerGrant, Ownership, OwnImages, View
 
 # Of one object: an image may have long labels.
-_LONGEST = 4 << 20
+_MAX_LENGTH = 4 << 20
 # How many slashes a name of an image may have: in a pattern no `*` crosses one.
 _DEEPEST = 32
 
@@ -69,14 +69,14 @@ async def remove_own(engine: str, ownership: Ownership) -> list[str]:
         choose = partial(_choose, kind, ownership)
         try:
             found, dropped = await ask_list(
-                engine, path, filters, view, is_wanted=choose, longest=_LONGEST
+                engine, path, filters, view, is_wanted=choose, longest=_MAX_LENGTH
             )
         except Failed as failed:
             failure = failure or failed
             continue
         left += [f"one of its {kind} that is too long to be looked at"] * dropped
         for name, end in [one for each in found for one in choose(each)]:
-            status, _ = await ask(engine, "DELETE", f"{base}/{kind}/{end}")
+            status, _ = await request_json(engine, "DELETE", f"{base}/{kind}/{end}")
             if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND:
                 left.append(name.removeprefix("/"))
     if failure is not None:
@@ -100,6 +100,6 @@ def _is_root(volume: dict[str, Any], ownership: Ownership) -> bool:
     """Whether a volume is a workspace of the agent, by its name too."""
     labels = volume.get("Labels") or {}
     root = labels.get(ROOT_LABEL)
-    if not ownership.mark({}).items() <= labels.items() or not isinstance(root, str):
+    if not ownership.add_labels({}).items() <= labels.items() or not isinstance(root, str):
         return False
     return bool(volume.get("Name") == ownership.root_volume(root))

@@ -17,7 +17,7 @@ _UNIX = "unix://"
 _USUAL = "/var/run/docker.sock"
 _OWN_CONTEXT = "default"
 _CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]+")
-_MOST = 1 << 20
+_MAX = 1 << 20
 
 
 class _Configuration(msgspec.Struct):
@@ -107,7 +107,7 @@ def _find_in_context(variables: Mapping[str, str], is_written: Callable[[str], b
 def _read(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
-            return file.read(_MOST)
+            return file.read(_MAX)
     except OSError:
         return None
 

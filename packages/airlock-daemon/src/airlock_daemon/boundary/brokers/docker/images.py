@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.docker.connections import ask, unusual
+from airlock_daemon.boundary.brokers.docker.connections import request_json, unusual
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.state import State
@@ -27,7 +27,7 @@ from airlock_modules.engine import (
     rewrite_error,
 )
 
-_MOST = 2000
+_MAX = 2000
 
 
 class _Name(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class ImageRecord:
         # One that is there stays in its place: a file that changes by each call is one to wait for.
         ids = had.ids if identity in had.ids else (*had.ids, identity)
         names = [*had.names.items(), *([(name, _Name(id=identity, is_own=is_own))] if name else ())]
-        self._write(_Images(ids=ids[-_MOST:], names=dict(names[-_MOST:])))
+        self._write(_Images(ids=ids[-_MAX:], names=dict(names[-_MAX:])))
 
     def forget_name(self, name: str) -> None:
         """Note that the agent has removed a name."""
@@ -189,7 +189,7 @@ class Images:
             return {"error": f"airlock: {refused.message}; {refused.hint}"}
         repository, _, tag = named.outer.rpartition(":")
         words = f"repo={quote(repository)}&tag={quote(tag)}"
-        status, answer = await ask(
+        status, answer = await request_json(
             self._engine, "POST", f"{self._base}/{_escape(identity)}/tag?{words}"
         )
         if status >= HTTPStatus.BAD_REQUEST:
@@ -308,7 +308,9 @@ class Images:
         return None if answer is None else str(answer.get("Id"))
 
     async def _inspect(self, name: str) -> Mapping[str, Any] | None:
-        status, answer = await ask(self._engine, "GET", f"{self._base}/{_escape(name)}/json")
+        status, answer = await request_json(
+            self._engine, "GET", f"{self._base}/{_escape(name)}/json"
+        )
         if status == HTTPStatus.OK and isinstance(answer, dict):
             return answer
         if status == HTTPStatus.NOT_FOUND:
@@ -316,7 +318,7 @@ class Images:
         raise unusual(status, answer, self._view)
 
     async def _remove(self, name: str) -> tuple[int, Any]:
-        return await ask(self._engine, "DELETE", f"{self._base}/{_escape(name)}")
+        return await request_json(self._engine, "DELETE", f"{self._base}/{_escape(name)}")
 
 
 def _list_tags(image: Mapping[str, Any]) -> list[str]:

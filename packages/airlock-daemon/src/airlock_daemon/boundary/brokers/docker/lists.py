@@ -16,10 +16,10 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     unusual,
 )
 from airlock_daemon.boundary.fairness.turns import TurnSource
-from airlock_modules.engine import LONGEST_OBJECT, Listing, View, encode, rewrite
+from airlock_modules.engine import MAX_OBJECT, Listing, View, encode, rewrite
 
 _PIECE = 1 << 14
-_LONGEST = 8 << 20
+_MAX_LENGTH = 8 << 20
 _OBJECTS = ("volume.list", "system.df")
 
 ODD = "it answered with something else than its API has"
@@ -33,7 +33,7 @@ async def ask_list(
     view: View,
     *,
     is_wanted: Callable[[Object], object],
-    longest: int = LONGEST_OBJECT,
+    longest: int = MAX_OBJECT,
 ) -> tuple[list[Object], int]:
     """The objects of a list that are wanted, and how many of all are too long to be looked at.
 
@@ -69,8 +69,8 @@ async def rewrite_list(
     while (part := await _read(connection, listing)) is not None:
         more: Any = rewrite(name, part if is_object else part.get("", []), view)
         size += len(msgspec.json.encode(more))
-        if size > _LONGEST:
-            raise broken(f"what this agent has is more than {_LONGEST >> 20} MiB to list")
+        if size > _MAX_LENGTH:
+            raise broken(f"what this agent has is more than {_MAX_LENGTH >> 20} MiB to list")
         if not is_object:
             whole += more
         for key, value in more.items() if is_object else ():

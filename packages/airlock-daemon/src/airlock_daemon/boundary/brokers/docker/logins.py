@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.requester import Ask
+from airlock_daemon.boundary.brokers.requester import RunProgram
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.programs import Programs
 from airlock_wire import quote
@@ -17,7 +17,7 @@ log = logging.getLogger("airlock")
 # A helper's user name for an identity token.
 _TOKEN_USER = "<token>"  # noqa: S105 - a name
 _PREFIX = "docker-credential-"
-_MOST_NAME = 64
+_MAX_NAME = 64
 
 
 class Login(msgspec.Struct, omit_defaults=True):
@@ -81,7 +81,7 @@ def read_answer(printed: bytes) -> Login | None:
 
 
 async def find_login(
-    configuration: Configuration, registry: str, programs: Programs, ask: Ask
+    configuration: Configuration, registry: str, programs: Programs, ask: RunProgram
 ) -> Login | None:
     """The login at one registry, by its name in an image's; None if there is none.
 
@@ -99,7 +99,9 @@ async def find_login(
     return None
 
 
-async def _ask_helper(registry: str, helper: str, programs: Programs, ask: Ask) -> Login | None:
+async def _ask_helper(
+    registry: str, helper: str, programs: Programs, ask: RunProgram
+) -> Login | None:
     program = programs.find(helper)
     if program is None:
         problem = "%s is not an executable on the host: no login for %s; install it"
@@ -140,4 +142,4 @@ def write_header(login: Login) -> bytes | None:
 
 def _is_name(name: str) -> bool:
     """Whether it is valid for a helper, whose program is looked up on PATH."""
-    return 0 < len(name) <= _MOST_NAME and name.replace("-", "").replace("_", "").isalnum()
+    return 0 < len(name) <= _MAX_NAME and name.replace("-", "").replace("_", "").isalnum()

@@ -12,7 +12,7 @@ from urllib.parse import quote as quote_path
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.docker.connections import ask, unusual
+from airlock_daemon.boundary.brokers.docker.connections import request_json, unusual
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
@@ -43,7 +43,7 @@ from airlock_wire import quote
 _HEX = re.compile("[0-9a-f]{1,64}")
 _FULL_ID = re.compile("(?:sha256:)?[0-9a-f]{64}")
 # As many as an agent may have. An engine has addresses for some thirty networks.
-_MOST = {"network": 12, "volume": 100}
+_MAX = {"network": 12, "volume": 100}
 _PLURAL = {"container": "containers", "network": "networks", "volume": "volumes"}
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
 
@@ -275,7 +275,7 @@ class Lookups:
         """What the engine says of an object; None if there is none."""
         suffix = "" if path.startswith(("/networks/", "/volumes/")) else "/json"
         target = self._base + path + suffix
-        status, answer = await ask(self._engine, "GET", target)
+        status, answer = await request_json(self._engine, "GET", target)
         if status == HTTPStatus.OK and isinstance(answer, dict):
             return answer
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
@@ -289,7 +289,7 @@ class Lookups:
             "Name": ownership.outer(OWN_NETWORK),
             "CheckDuplicate": True,
             "Driver": "bridge",
-            "Labels": ownership.mark({}),
+            "Labels": ownership.add_labels({}),
             **confine_network(self._view.grant),
         }
         hint = (
@@ -305,7 +305,11 @@ class Lookups:
     async def _make_volume(self, text: str) -> Found | None:
         await self.require_room("volume")
         ownership = self._view.ownership
-        body = {"Name": ownership.outer(text), "Driver": "local", "Labels": ownership.mark({})}
+        body = {
+            "Name": ownership.outer(text),
+            "Driver": "local",
+            "Labels": ownership.add_labels({}),
+        }
         await self._post("/volumes/create", body)
         return await self._find_named("volume", text)
 
@@ -318,7 +322,7 @@ class Lookups:
                 rule="subpath",
             )
         name = self._view.ownership.root_volume(root)
-        labels = self._view.ownership.mark({ROOT_LABEL: root})
+        labels = self._view.ownership.add_labels({ROOT_LABEL: root})
         options = {"type": "none", "o": "bind", "device": root}
         body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": labels}
         await self._post("/volumes/create", body)
@@ -343,7 +347,7 @@ class Lookups:
         found, dropped = await ask_list(
             self._engine, f"/{kind}s", filters, self._view, is_wanted=lambda _: True
         )
-        if (count := len(found) + dropped) >= _MOST[kind]:
+        if (count := len(found) + dropped) >= _MAX[kind]:
             raise Refused(
                 f"the agent has {count} {kind}s, as many as it may have",
                 hint=f"remove some: docker {kind} prune",
@@ -351,7 +355,7 @@ class Lookups:
             )
 
     async def _post(self, path: str, body: object, *, hint: str = "try again") -> None:
-        status, answer = await ask(self._engine, "POST", self._base + path, encode(body))
+        status, answer = await request_json(self._engine, "POST", self._base + path, encode(body))
         # A conflict: another call of the agent made it meanwhile.
         if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.CONFLICT:
             raise unusual(status, answer, self._view, hint=hint)
@@ -378,7 +382,7 @@ class EngineKind(msgspec.Struct, frozen=True):
 async def find_kind(engine: str) -> EngineKind:
     """Ask an engine what it is. Raises Failed."""
     version = await find_version(engine)
-    status, answer = await ask(engine, "GET", f"/v{version[0]}.{version[1]}/info")
+    status, answer = await request_json(engine, "GET", f"/v{version[0]}.{version[1]}/info")
     options = answer.get("SecurityOptions") if isinstance(answer, dict) else ()
     if status != HTTPStatus.OK:
         raise _unknown(status)
@@ -388,7 +392,7 @@ async def find_kind(engine: str) -> EngineKind:
 
 async def find_version(engine: str) -> Version:
     """The newest version that both the engine and the table of calls have. Raises Failed."""
-    status, answer = await ask(engine, "GET", "/version")
+    status, answer = await request_json(engine, "GET", "/version")
     told = answer.get("ApiVersion", "") if isinstance(answer, dict) else ""
     found = _VERSION.fullmatch(str(told))
     if status != HTTPStatus.OK or found is None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.connections import request_json
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord, Images, Named
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
 # Each is several calls of the engine.
-_MOST_LOADED = 200
+_MAX_LOADED = 200
 _NO_SHIM = (
     "airlock: the engine does not see the shim on the host: the container has no way out, and its "
     "ports may not be reached"
@@ -108,7 +108,7 @@ class EngineAgent(Protocol):
     def grant(self) -> DockerGrant:
         """What its present profile grants. Raises AirlockError if that is nothing."""
 
-    def may_ask(self, operation: Operation) -> bool:
+    def may_require_approval(self, operation: Operation) -> bool:
         """Whether an operation of this kind may need an approval."""
 
     async def admit(
@@ -127,7 +127,7 @@ class EngineAgent(Protocol):
         may amount to. Raises Denied and Failed.
         """
 
-    def tell(self, result: CallResult) -> None:
+    def record(self, result: CallResult) -> None:
         """Record the end of a call."""
 
     async def find_login(self, image: ImageName) -> bytes | None:
@@ -530,8 +530,8 @@ class Making:
 
         def take(_: str, names: tuple[str, ...]) -> tuple[str, ...]:
             wanted.append(names)
-            if len(wanted) + sum(map(len, wanted)) > _MOST_LOADED:
-                raise malformed(f"the archive has more than {_MOST_LOADED} images and names")
+            if len(wanted) + sum(map(len, wanted)) > _MAX_LOADED:
+                raise malformed(f"the archive has more than {_MAX_LOADED} images and names")
             return ()
 
         async def note(digests: object) -> list[dict[str, str]]:
@@ -586,7 +586,7 @@ class Making:
         own, _ = await list_own(self._agent.engine, self._view, filters)
         removed = []
         for each in own:
-            status, _ = await ask(self._agent.engine, "DELETE", f"{base}{each['Id']}?v=1")
+            status, _ = await request_json(self._agent.engine, "DELETE", f"{base}{each['Id']}?v=1")
             removed += [each["Id"]] if status < HTTPStatus.BAD_REQUEST else []
         return {"ContainersDeleted": removed, "SpaceReclaimed": 0}
 

@@ -26,7 +26,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     PIECE,
     ClientStream,
     EngineConnection,
-    ask,
+    request_json,
 )
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
@@ -35,7 +35,7 @@ from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import BIND_TO_DEVICE
 from airlock_modules.engine import (
     LOOPBACK,
-    MOST_PORTS,
+    MAX_PORTS,
     SHIM,
     Reference,
     Refused,
@@ -54,7 +54,7 @@ _ANSWER_S = 2.0
 _CONNECT_S = 10.0
 _LISTENS_S = 2.0
 _AGAIN_S = 0.05
-_LONGEST_LINE = 1024
+_MAX_LINE = 1024
 # What binding to a bridge raises that is in another namespace or machine; or that a user may not
 # bind to, before Linux 5.7.
 _NOT_HERE = (errno.ENODEV, errno.EPERM)
@@ -122,7 +122,7 @@ class _Listener:
         """Read its answers until it has gone."""
         line = b""
         with suppress(trio.BrokenResourceError):
-            while len(line) < _LONGEST_LINE and (data := await self._stream.receive_some()):
+            while len(line) < _MAX_LINE and (data := await self._stream.receive_some()):
                 *lines, line = (line + data).split(b"\n")
                 for each in lines:
                     refused = (int(word) for word in each.split() if word.isdigit())
@@ -182,9 +182,9 @@ class PublishedPorts:
         wanted = frozenset(container.ports)
         if taken := wanted & (others | set(+self._claimed)):
             raise _taken(taken)
-        if len(wanted | others) > MOST_PORTS:
+        if len(wanted | others) > MAX_PORTS:
             raise Refused(
-                f"the agent's containers publish more than {MOST_PORTS} ports",
+                f"the agent's containers publish more than {MAX_PORTS} ports",
                 hint="stop some containers, or have them publish fewer",
                 rule="ports",
             )
@@ -199,7 +199,7 @@ class PublishedPorts:
                 listener.wake()
 
     def _join(self, running: Mapping[int, Published]) -> frozenset[int]:
-        return frozenset([*running, *+self._claimed][:MOST_PORTS])
+        return frozenset([*running, *+self._claimed][:MAX_PORTS])
 
     async def _show_all(self, running: Mapping[int, Published]) -> frozenset[int]:
         """Show all ports to all shims; returns those at which none can listen."""
@@ -343,7 +343,7 @@ async def _enter(
     words = [SHIM, "--connect", str(published.port)]
     order = encode({"AttachStdin": True, "AttachStdout": True, "Cmd": words})
     path = f"{base}/containers/{published.container}/exec"
-    status, made = await ask(engine, "POST", path, order)
+    status, made = await request_json(engine, "POST", path, order)
     if status != HTTPStatus.CREATED or not isinstance(made, dict):
         raise _unreachable(published, f"the engine answers {status}")
     async with await EngineConnection.open(engine) as connection:
@@ -381,7 +381,7 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
     """The first line that comes, without its end, or what there is of it."""
     line = b""
     with trio.move_on_after(_CONNECT_S):
-        while len(line) < _LONGEST_LINE and (byte := await stream.receive_some(1)) not in (
+        while len(line) < _MAX_LINE and (byte := await stream.receive_some(1)) not in (
             b"",
             b"\n",
         ):

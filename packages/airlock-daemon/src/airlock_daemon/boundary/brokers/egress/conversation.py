@@ -17,7 +17,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     refusal,
 )
 from airlock_daemon.boundary.connection.descriptors import (
-    ROOM,
+    CMSG_BYTES,
     Closer,
     drop_unread,
     list_rights,
@@ -33,7 +33,7 @@ PIECE = 1 << 18
 IDLE_S = 600.0
 """Seconds after which a connection is closed if both sides are silent."""
 
-LAST_WORD_S = 2.0
+FINAL_MESSAGE_S = 2.0
 """Seconds for a box to read why it is refused."""
 _READ = 1 << 14
 
@@ -57,14 +57,14 @@ class Meter:
         self.received += count
 
 
-async def say_last(
+async def send_final(
     connection: trio.SocketStream, said: bytes, turns: TurnQueue, closer: Closer
 ) -> None:
     """Send a box a last message before its connection is closed, within a bounded time.
 
     `closer` closes descriptors that still arrive.
     """
-    with trio.move_on_after(LAST_WORD_S), suppress(trio.BrokenResourceError):
+    with trio.move_on_after(FINAL_MESSAGE_S), suppress(trio.BrokenResourceError):
         await connection.send_all(said)
         await connection.send_eof()
         # Closing with unread input would send RST and discard the message.
@@ -74,7 +74,7 @@ async def say_last(
 
 async def _drop_some(connection: trio.SocketStream, closer: Closer) -> bool:
     with suppress(OSError):
-        data, ancillary, _, _ = await connection.socket.recvmsg(_READ, ROOM, CLOSED_AT_EXEC)
+        data, ancillary, _, _ = await connection.socket.recvmsg(_READ, CMSG_BYTES, CLOSED_AT_EXEC)
         closer.close(list_rights(ancillary))
         return bool(data)
     return False
@@ -248,4 +248,4 @@ async def refuse(
 ) -> None:
     """Refuse in HTTP with the reason, within a bounded time."""
     text = f"{error.message}; {error.hint}"
-    await say_last(connection, refusal(status, text), turns, closer)
+    await send_final(connection, refusal(status, text), turns, closer)

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
-from airlock_daemon.boundary.brokers.http.client import Origin, Way, find_proxy, reach
+from airlock_daemon.boundary.brokers.http.client import Origin, Route, find_proxy, open_stream
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 
@@ -33,7 +33,7 @@ _NAME_LENGTH = 253
 # A name whose last label is a number counts as an address (URL standard, "ends in a number").
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_MOST_PORT = 65535
+_MAX_PORT = 65535
 _ANY = "*."
 
 
@@ -116,7 +116,7 @@ def read_network(entries: Iterable[str]) -> Network:
 def read_destination(text: str) -> Destination:
     """Parse `HOST:PORT` with a name, an IPv4 address, or [IPv6]. Raises ValueError."""
     host, _, port = text.rpartition(":")
-    if not _PORT.fullmatch(port) or int(port) > _MOST_PORT or not text.isascii():
+    if not _PORT.fullmatch(port) or int(port) > _MAX_PORT or not text.isascii():
         raise ValueError(text)
     address = _read_address(host)
     if address is not None:
@@ -139,7 +139,7 @@ def _read_address(host: str) -> Address | None:
 # h11 parses the request, and refuses ambiguous ones; nothing of it is forwarded.
 
 # Limits of a head: bytes, and seconds for its arrival.
-MOST = 8192
+MAX_HEAD_BYTES = 8192
 HEAD_S = 10.0
 _READ = 2048
 
@@ -162,7 +162,7 @@ async def read_head(
 
     None if the connection is closed before any byte. Raises BadHead, and trio.BrokenResourceError.
     """
-    talk = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST)
+    talk = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
     try:
         with trio.fail_after(HEAD_S):
             return await _read(talk, connection, turns)
@@ -232,7 +232,7 @@ def refusal(status: HTTPStatus, text: str) -> bytes:
 
 
 # Limit of names that a command may resolve: a pattern could match any number.
-MOST_NAMES = 256
+MAX_NAMES = 256
 
 # For all addresses of a host together, in seconds.
 OPEN_S = 30.0
@@ -271,12 +271,12 @@ class Routes:
         if not (self._network.names(wanted) or self._network.covers(wanted)):
             raise self._deny(f"{wanted} is not granted", "destination", "add it to")
         with trio.move_on_after(OPEN_S):
-            way = await self._find_way(wanted)
-            origin = Origin(host=wanted.host, port=wanted.port, way=way, trust=None)
-            return await reach(origin, self._world.lookups)
+            way = await self._find_route(wanted)
+            origin = Origin(host=wanted.host, port=wanted.port, route=way, trust=None)
+            return await open_stream(origin, self._world.lookups)
         raise Failed(f"{wanted} was not reached within {OPEN_S:g} s", hint="try again")
 
-    async def _find_way(self, wanted: Destination) -> Way:
+    async def _find_route(self, wanted: Destination) -> Route:
         # A proxy cannot reach this host's loopback.
         if wanted.is_local:
             return wanted.own_addresses
@@ -297,8 +297,8 @@ class Routes:
         found = self._found.get(wanted.host)
         if found is not None:
             return found
-        if len(self._found) >= MOST_NAMES:
-            problem = f"{wanted} is one name more than the {MOST_NAMES} that a command may look up"
+        if len(self._found) >= MAX_NAMES:
+            problem = f"{wanted} is one name more than the {MAX_NAMES} that a command may look up"
             raise self._deny(problem, "names", "name less by * in")
         try:
             addresses = await resolve(wanted.host, family=None, limiter=self._world.lookups)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from airlock_daemon.boundary.approval.questions import Asked
+from airlock_daemon.boundary.approval.questions import ApprovalRequest
 from airlock_daemon.boundary.brokers.git.rules import PART, name_operation, url_of, verb_of
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.process import Emit
@@ -14,11 +14,11 @@ from airlock_modules.operation import Operation
 if TYPE_CHECKING:
     from airlock_modules.remotes.lfs import Wanted
 
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 """The most refs of a push that a person is asked about."""
 
 
-async def ask_push(
+async def require_push_approval(
     push: PushList,
     asked: RemoteRequest,
     requester: Requester,
@@ -32,14 +32,14 @@ async def ask_push(
     """
     is_asked = False
     for part in push.split(PART):
-        is_asked = is_asked or requester.must_ask(_list_forms(part.updates, asked))
+        is_asked = is_asked or requester.requires_approval(_list_forms(part.updates, asked))
         await requester.turns.take()
     if not is_asked:
         return []
-    if len(push.updates) > MOST_SHOWN:
+    if len(push.updates) > MAX_SHOWN:
         problem = (
             f"a person has to approve it, and cannot look through {len(push.updates)} refs: push "
-            f"at most {MOST_SHOWN} at once"
+            f"at most {MAX_SHOWN} at once"
         )
         return [Refusal(ref=None, rule="approve", problem=problem)]
     if prepare is not None:
@@ -51,14 +51,14 @@ async def ask_push(
     return []
 
 
-def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
+def describe_push(push: PushList, asked: RemoteRequest) -> ApprovalRequest:
     """A push for a person: each ref with both commits. An approval may last for its refs."""
     url = url_of(asked)
     details = [("url", url)]
     details += [(each.ref, _describe_update(each)) for each in push.updates]
     details += [("push option", option) for option in push.options]
     kinds = ((each.ref, "delete" if each.is_deletion else "update") for each in push.updates)
-    return Asked(
+    return ApprovalRequest(
         operation=name_operation(asked, push.updates),
         details=tuple(details),
         forms=tuple(_list_forms(push.updates, asked)),
@@ -67,13 +67,13 @@ def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
     )
 
 
-def describe_fetch(asked: RemoteRequest) -> Asked:
+def describe_fetch(asked: RemoteRequest) -> ApprovalRequest:
     """A fetch for a person, or a push before its refs are known.
 
     What is fetched is the client's choice, so it is not shown.
     """
     operation = name_operation(asked)
-    return Asked(
+    return ApprovalRequest(
         operation=operation,
         details=(("url", url_of(asked)),),
         forms=tuple(("git", verb_of(asked), name) for name in list_names(asked.destination)),
@@ -97,29 +97,29 @@ class TransferApproval:
     async def require(self, wanted: "Wanted", emit: Emit) -> None:
         """Wait until `wanted` is approved, if it has to be. Raises Denied."""
         one = describe_transfer(self._asked, wanted)
-        if self._requester.must_ask(one.forms):
+        if self._requester.requires_approval(one.forms):
             # What the records of others name is no longer the answer for the whole.
             self._is_approved = False
             await self._requester.approve(one, emit)
             return
         whole = self._describe_whole(wanted.operation)
-        must_ask = self._requester.must_ask(whole.forms)
+        must_ask = self._requester.requires_approval(whole.forms)
         if must_ask and self._is_approved:
             return
         await self._requester.approve(whole, emit)
         self._is_approved = must_ask
 
-    def _describe_whole(self, verb: str) -> Asked:
+    def _describe_whole(self, verb: str) -> ApprovalRequest:
         """All objects of the conversation; equal for all that transfer at the same time."""
         asked, names = self._asked, list_names(self._asked.destination)
         forms: list[tuple[str, ...]] = [("git", verb_of(asked), name) for name in names]
         refs = self._requester.current.agent.profile.git.refs if asked.is_push else ()
         pushes = [[("git", "push", name, each.text) for name in names] for each in refs]
-        if pushes and all(map(self._requester.must_ask, pushes)):
+        if pushes and all(map(self._requester.requires_approval, pushes)):
             # An upload names no ref, and here none can be pushed to unasked.
             forms += pushes[0]
         url = url_of(asked)
-        return Asked(
+        return ApprovalRequest(
             operation=Operation(("git", "lfs", verb, str(asked.destination))),
             details=(("url", url),),
             forms=tuple(forms),
@@ -128,11 +128,11 @@ class TransferApproval:
         )
 
 
-def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> Asked:
+def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> ApprovalRequest:
     """A Git LFS transfer for a person: its id is the hash of its content."""
     words = ("git", "lfs", wanted.operation, str(asked.destination), wanted.oid, str(wanted.size))
     names = list_names(asked.destination)
-    return Asked(
+    return ApprovalRequest(
         operation=Operation(words),
         details=(("url", url_of(asked)),),
         forms=tuple((*words[:3], name, *words[4:]) for name in names),

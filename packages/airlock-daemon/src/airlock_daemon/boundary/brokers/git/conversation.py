@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
     Outcome,
+    Report,
     SshRemote,
-    Tell,
-    cannot_tell,
-    judge_and_ask,
+    judge_and_approve,
     judged,
     listed,
     read_list,
+    refuse_without_report,
     refuse_words,
 )
 from airlock_daemon.boundary.brokers.git.streams import OwnPipe, move, of_its_stdin
@@ -149,7 +149,7 @@ class Conversation:
         requester: Requester,
         *,
         null: int,
-        tell: Tell,
+        tell: Report,
     ) -> None:
         """`null` is the host's /dev/null."""
         self._remote = remote
@@ -192,7 +192,7 @@ class Conversation:
             await advice.conclude(ended)
             return ended
         if not self._report:
-            raise cannot_tell(refusal)
+            raise refuse_without_report(refusal)
         return Ended(0, None)
 
     async def _relay(
@@ -221,7 +221,7 @@ class Conversation:
             self._outcome = replace(self._outcome, decision="denied")
             may_go_on = False
         if self._outcome.decision == "denied":
-            command.tell(Signal(name="SIGTERM"))
+            command.handle(Signal(name="SIGTERM"))
         elif may_go_on:
             with suppress(OSError):
                 await transport.move_rest(self._turns)
@@ -239,7 +239,7 @@ class Conversation:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await judge_and_ask(push, self._remote.asked, self._requester, emit)
+            refusals = await judge_and_approve(push, self._remote.asked, self._requester, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, transport, emit)

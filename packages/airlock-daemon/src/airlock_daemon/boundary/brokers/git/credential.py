@@ -32,7 +32,7 @@ class Helpers(msgspec.Struct, frozen=True):
     is_any_asked: bool
 
 
-async def ask_settings(
+async def query_settings(
     url: str, git: str, requester: Requester, *, section: str = "http"
 ) -> Mapping[str, str]:
     """The settings of a section that apply to `url`, by lower-case name."""
@@ -41,7 +41,7 @@ async def ask_settings(
     return {key.removeprefix(f"{section}."): value for key, value in pairs}
 
 
-async def ask_helpers(destination: Destination, git: str, requester: Requester) -> Helpers:
+async def query_helpers(destination: Destination, git: str, requester: Requester) -> Helpers:
     """The credential helpers for a destination."""
     words = ("git", "config", "--null", "--get-regexp", r"^credential\.(.*\.)?helper$")
     return read_helpers(await _ask(git, words, requester), destination)
@@ -50,7 +50,7 @@ async def ask_helpers(destination: Destination, git: str, requester: Requester) 
 async def _ask(
     git: str, words: tuple[str, ...], requester: Requester
 ) -> tuple[tuple[str, str], ...]:
-    status, said = await requester.ask(git, words)
+    status, said = await requester.run_program(git, words)
     if status not in _ANSWERS:
         raise Failed(
             f"git on the host does not say how it is configured (exit status {status})",
@@ -119,7 +119,7 @@ async def find_authorization(destination: Destination, git: str, requester: Requ
     Raises Failed if no helper has a credential, Denied for an answer that cannot be meant for this
     host alone.
     """
-    helpers = await ask_helpers(destination, git, requester)
+    helpers = await query_helpers(destination, git, requester)
     more: Mapping[str, str] = _SILENT
     if helpers.is_any_asked and await _is_indiscriminate(destination, git, requester):
         if not helpers.named:
@@ -172,7 +172,9 @@ async def _fill(
     """Read the answer of `git credential fill`; None if it lacks a user or password."""
     path = destination.path.lstrip("/")
     said = f"protocol={destination.scheme}\nhost={host}\npath={path}\n\n".encode()
-    status, printed = await requester.ask(git, ("git", "credential", "fill"), said=said, more=more)
+    status, printed = await requester.run_program(
+        git, ("git", "credential", "fill"), said=said, more=more
+    )
     if status != 0:
         return None
     fields: dict[bytes, bytes] = {}

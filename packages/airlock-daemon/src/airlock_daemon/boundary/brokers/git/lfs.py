@@ -86,12 +86,12 @@ if TYPE_CHECKING:
 _AGENT = f"git-lfs/airlock-{__version__}"
 _JSON = "application/vnd.git-lfs+json"
 # Bytes of the API's answer about one object.
-_LONGEST_ANSWER = 1 << 18
+_MAX_ANSWER = 1 << 18
 # Characters shown of a server's message.
-_MOST_SHOWN = 300
-_MOST_REDIRECTS = 3
+_MAX_SHOWN = 300
+_MAX_REDIRECTS = 3
 # Connections kept besides the API's: it may name another server for each object.
-_MOST_OTHERS = 4
+_MAX_OTHERS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -172,7 +172,7 @@ class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-Take = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -207,7 +207,7 @@ class LfsServer:
         if not _is_good(status):
             said = read_message(data)
             shown = said and not self._is_exposed(action, said)
-            raise _answered(action, status, f": {quote(said, limit=_MOST_SHOWN)}" if shown else "")
+            raise _answered(action, status, f": {quote(said, limit=_MAX_SHOWN)}" if shown else "")
         try:
             answer = read_batch(data, wanted)
         except RemoteError as error:
@@ -216,12 +216,12 @@ class LfsServer:
             return answer
         if self._is_exposed(action, answer.said):
             raise broken("it repeats what the server was shown")
-        said = quote(answer.said, limit=_MOST_SHOWN)
+        said = quote(answer.said, limit=_MAX_SHOWN)
         raise Failed(f"the server has this to say: {said} ({answer.code})", hint=TRY_AGAIN)
 
-    async def download(self, action: Action, wanted: Wanted, take: Take) -> None:
+    async def download(self, action: Action, wanted: Wanted, take: Sink) -> None:
         """Download an object; `take` gets it piece by piece. Raises Denied and Failed."""
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             request = self._request("GET", action, ("Accept", "*/*"))
             read = partial(self._read_object, action, wanted, take)
             location = await self._ask(action, request, read)
@@ -270,7 +270,7 @@ class LfsServer:
     async def _log_in(self, login: SshRemote) -> Action:
         """Ask the remote for the URL and token of its API (git-lfs-authenticate)."""
         host = quote(login.asked.destination.host)
-        status, said = await self._requester.ask(login.program, login.argv)
+        status, said = await self._requester.run_program(login.program, login.argv)
         if status != 0:
             raise Failed(
                 f"{host} does not say where its large files are (git-lfs-authenticate ended with "
@@ -373,7 +373,7 @@ class LfsServer:
         """Close the oldest of the other servers if there are too many."""
         api = None if self._api is None else _key(self._api.href)
         others = [key for key in self._servers if key != api]
-        for key in others[: max(0, len(others) + 1 - _MOST_OTHERS)]:
+        for key in others[: max(0, len(others) + 1 - _MAX_OTHERS)]:
             await self._servers.pop(key).client.close()
 
     def _confine(self, href: Href, barrier: str | None) -> None:
@@ -409,7 +409,7 @@ class LfsServer:
         await answer.drop()
 
     async def _read_object(
-        self, action: Action, wanted: Wanted, take: Take, answer: Answer
+        self, action: Action, wanted: Wanted, take: Sink, answer: Answer
     ) -> str | None:
         """Forward an object; returns the target of a redirect, if it is one."""
         if answer.status in _REDIRECTS:
@@ -468,7 +468,7 @@ async def _read_all(answer: Answer) -> bytes:
     said = bytearray()
     while piece := await answer.read():
         said += piece
-        if len(said) > _LONGEST_ANSWER:
+        if len(said) > _MAX_ANSWER:
             raise broken("it is too long for one about a large file")
     return bytes(said)
 
@@ -499,7 +499,7 @@ def _not_taken(action: Action) -> Failed:
     )
 
 
-_LONGEST_LINE = 256
+_MAX_LINE = 256
 
 
 class LfsConversation:
@@ -522,7 +522,7 @@ class LfsConversation:
 
         Raises Denied for malformed input.
         """
-        said = _Said(streams)
+        said = _AgentReader(streams)
         server = LfsServer(self._remote, self._requester)
         try:
             while (line := await said.read_line()) is not None:
@@ -542,7 +542,7 @@ class LfsConversation:
         return Ended(0, None)
 
     async def _serve(
-        self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams, emit: Emit
+        self, wanted: Wanted, server: LfsServer, said: "_AgentReader", streams: Streams, emit: Emit
     ) -> None:
         """Serve one object, and report its outcome to the agent and to `tell`."""
         count = 0
@@ -561,7 +561,7 @@ class LfsConversation:
             return piece
 
         try:
-            if self._requester.asks or self._approval is not None:
+            if self._requester.has_approvals or self._approval is not None:
                 await self._await_approval(wanted, emit)
             # The grant may have changed since the conversation began.
             find_granted(self._remote.wanted.asked, self._requester.current)
@@ -595,7 +595,7 @@ class LfsConversation:
         await self._approval.require(wanted, emit)
 
 
-class _Said:
+class _AgentReader:
     """Reads the agent's lines and the objects after them."""
 
     def __init__(self, streams: Streams) -> None:
@@ -615,7 +615,7 @@ class _Said:
             if not data and not self._ahead:
                 return None
             self._ahead += data
-            if not data or len(self._ahead) > _LONGEST_LINE:
+            if not data or len(self._ahead) > _MAX_LINE:
                 raise RemoteError("the agent of Git LFS says no line", rule="lfs")
         line, _, self._ahead = self._ahead.partition(b"\n")
         return line

@@ -15,13 +15,13 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
     Outcome,
+    Report,
     SshRemote,
-    Tell,
-    cannot_tell,
-    judge_and_ask,
+    judge_and_approve,
     judged,
     listed,
     read_list,
+    refuse_without_report,
     refuse_words,
 )
 from airlock_daemon.boundary.brokers.git.streams import Streams
@@ -41,7 +41,7 @@ _CREDIT = 1 << 18
 # git's own exit status when a remote fails.
 _FAILED = 128
 
-Take = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Awaitable[None]]
 
 
 class PatientPush:
@@ -54,7 +54,7 @@ class PatientPush:
         requester: Requester,
         launcher: Launcher,
         *,
-        tell: Tell,
+        tell: Report,
     ) -> None:
         """`line` runs the human's ssh."""
         self._remote = remote
@@ -97,7 +97,7 @@ class PatientPush:
             if not push.updates:
                 self._outcome = judged(self._outcome, ())
                 return ended
-            refusals = await judge_and_ask(push, self._remote.asked, self._requester, emit)
+            refusals = await judge_and_approve(push, self._remote.asked, self._requester, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, streams)
@@ -116,7 +116,7 @@ class PatientPush:
         """Report the refusals while the client's pack is discarded, as git needs it."""
         report = compose_report(push, refusals)
         if not report:
-            raise cannot_tell(refusals[0])
+            raise refuse_without_report(refusals[0])
         unsaid: OSError | None = None
         async with trio.open_nursery() as nursery:
             if push.brings_pack:
@@ -131,7 +131,7 @@ class PatientPush:
             raise unsaid
 
     async def _connect(
-        self, take: Take, send: "Callable[[_Feed], Awaitable[None]]", emit: Emit
+        self, take: Sink, send: "Callable[[_Feed], Awaitable[None]]", emit: Emit
     ) -> Ended:
         """Run ssh to its end: `take` gets its stdout, and `send` writes its stdin."""
         there = self._remote.asked.destination
@@ -188,7 +188,7 @@ class _Feed:
         """Have `send` write, then close stdin. An error ends `scope`, and is kept in `fault`."""
         try:
             await send(self)
-            self._command.tell(StdinEnd())
+            self._command.handle(StdinEnd())
         except Exception as error:  # noqa: BLE001 - raised again once ssh has ended
             self.fault = error
             scope.cancel()
@@ -197,7 +197,7 @@ class _Feed:
         """Write to stdin; waits while too much is on its way."""
         for at in range(0, len(data), PIECE):
             piece = data[at : at + PIECE]
-            self._command.tell(StdinData(data=piece))
+            self._command.handle(StdinData(data=piece))
             self.sent += len(piece)
             self._under_way += len(piece)
             while self._under_way > _CREDIT:
@@ -213,7 +213,7 @@ class _Feed:
 class WithoutRefs:
     """Passes on what follows a remote's list of refs, which the client has already."""
 
-    def __init__(self, write: Take) -> None:
+    def __init__(self, write: Sink) -> None:
         self._write = write
         self._held = b""
         self._left = 0

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
-from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
-from airlock_daemon.boundary.brokers.http.client import Origin, Way, find_proxy
+from airlock_daemon.boundary.brokers.git.credential import query_helpers, query_settings
+from airlock_daemon.boundary.brokers.http.client import Origin, Route, find_proxy
 from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.process import Emit
@@ -193,7 +193,7 @@ async def read_list(
         # The parsed list takes several times the bytes read.
         held.add(GROWTH * len(data))
         push = reader.feed(data)
-    return push, reader.held
+    return push, reader.received
 
 
 async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> list[Refusal]:
@@ -209,7 +209,7 @@ async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> l
     return refusals
 
 
-async def judge_and_ask(
+async def judge_and_approve(
     push: PushList,
     asked: RemoteRequest,
     requester: Requester,
@@ -222,11 +222,11 @@ async def judge_and_ask(
     `emit` gets the line for a client that waits; `prepare` is called before the wait.
     """
     refusals = await judge(push, asked, requester)
-    if refusals or not requester.asks:
+    if refusals or not requester.has_approvals:
         return refusals
-    from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
+    from airlock_daemon.boundary.brokers.git.approval import require_push_approval  # noqa: PLC0415
 
-    refusals = await ask_push(push, asked, requester, emit, prepare=prepare)
+    refusals = await require_push_approval(push, asked, requester, emit, prepare=prepare)
     return refusals or await judge(push, asked, requester)
 
 
@@ -270,7 +270,7 @@ def judge_by(
             yield ()
 
 
-def cannot_tell(refusal: Refusal) -> Denied:
+def refuse_without_report(refusal: Refusal) -> Denied:
     """The refusal of a push whose client did not negotiate a report."""
     named = "" if refusal.ref is None else f"{quote(refusal.ref, limit=80)}: "
     return Denied(
@@ -324,7 +324,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.count is None:
             return detail
         detail["refs"] = [
-            {"ref": shorten(each.ref, most=_REF), "old": each.old, "new": each.new}
+            {"ref": shorten(each.ref, limit=_REF), "old": each.old, "new": each.new}
             for each in self.first
         ]
         if self.count > len(self.first):
@@ -333,7 +333,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return detail
 
 
-Tell = Callable[[RemoteRequest, Outcome, bool], None]
+Report = Callable[[RemoteRequest, Outcome, bool], None]
 """Called once with the request, its outcome, and whether the profile names the repository."""
 
 
@@ -425,10 +425,10 @@ async def find_origin(
     percent-encoded. Raises Failed if git or the resolver fails.
     """
     address = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
-    settings = await ask_settings(address, git, requester)
+    settings = await query_settings(address, git, requester)
     name = host.strip("[]")
     variables = requester.variables
-    way: Way | None
+    way: Route | None
     way = find_proxy(settings.get("proxy"), variables, scheme=scheme, host=name)
     barrier = None
     if way is not None:
@@ -439,7 +439,7 @@ async def find_origin(
             barrier = "has an address of this host or of no public network"
     trust = Trust.read(settings, variables) if scheme == "https" else None
     number = DEFAULT_PORTS[scheme] if port is None else port
-    return Origin(host=name, port=number, way=way, trust=trust), barrier
+    return Origin(host=name, port=number, route=way, trust=trust), barrier
 
 
 def admit_service(remote: UrlRemote, asked: RemoteRequest, generation: Generation) -> bool:
@@ -457,7 +457,7 @@ async def _is_known(destination: Destination, git: str, requester: Requester) ->
     """Whether the human's git has a credential helper for this host by name; never for http."""
     if destination.scheme != "https":
         return False
-    return bool((await ask_helpers(destination, git, requester)).named)
+    return bool((await query_helpers(destination, git, requester)).named)
 
 
 def path_of(destination: Destination) -> str:

@@ -14,8 +14,8 @@ from airlock_daemon.errors import Failed
 from airlock_wire import quote
 
 # Characters shown of an error message, and lines.
-_MOST_SAID = 4096
-_MOST_LINES = 20
+_MAX_SAID = 4096
+_MAX_LINES = 20
 
 
 def list_secrets(value: str) -> Iterator[str]:
@@ -52,7 +52,7 @@ class ServerWords:
         path = parts.path.removesuffix("/info/refs")
         return self.quote(urlunsplit((parts.scheme, host, path, "", "")), limit=200)
 
-    async def read_said(self, answer: Answer) -> tuple[str, ...]:
+    async def read_message(self, answer: Answer) -> tuple[str, ...]:
         """A plain error message as git shows it, without terminal controls; () if it is withheld.
 
         More of it is read than is shown, so that no part of the credential is.
@@ -61,7 +61,7 @@ class ServerWords:
             return ()
         said = b""
         try:
-            while len(said) < 2 * _MOST_SAID and (piece := await answer.read()):
+            while len(said) < 2 * _MAX_SAID and (piece := await answer.read()):
                 said += piece
         except Failed:
             # The error's status is reported anyway.
@@ -69,7 +69,7 @@ class ServerWords:
         text = said.decode("utf-8", "replace")
         if self._repeats(text):
             return ()
-        lines = text[:_MOST_SAID].splitlines()[:_MOST_LINES]
+        lines = text[:_MAX_SAID].splitlines()[:_MAX_LINES]
         return tuple(f"remote: {shown}" for line in lines if (shown := _drop_controls(line)))
 
     def _repeats(self, text: str) -> bool:

@@ -12,16 +12,16 @@ from airlock_daemon.boundary.brokers.git.credential import find_authorization, h
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
     Outcome,
-    Tell,
+    Report,
     UrlRemote,
     address_of,
     admit_service,
-    cannot_tell,
-    judge_and_ask,
+    judge_and_approve,
     judged,
     listed,
     path_of,
     read_list,
+    refuse_without_report,
     refuse_words,
 )
 from airlock_daemon.boundary.brokers.git.streams import Streams
@@ -58,7 +58,7 @@ _AGENT = f"git/airlock-{__version__}"
 _FLUSH = b"0000"
 _UNAUTHORIZED, _OK, _NOT_FOUND = 401, 200, 404
 
-Take = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Awaitable[None]]
 
 
 class RefusedByServer(Exception):
@@ -91,7 +91,7 @@ class SmartHttp:
         """Close the connection."""
         await self._client.close()
 
-    async def get_refs(self, take: Take) -> None:
+    async def get_refs(self, take: Sink) -> None:
         """Fetch the server's ref advertisement; `take` gets it piece by piece.
 
         Raises RefusedByServer, Denied for a redirect, Failed.
@@ -102,7 +102,7 @@ class SmartHttp:
         )
         await self._ask(request, f"application/x-{service}-advertisement", take)
 
-    async def post(self, body: bytes | Body, take: Take) -> None:
+    async def post(self, body: bytes | Body, take: Sink) -> None:
         """Send the client's request to the service; otherwise as `get_refs`.
 
         A streamed body cannot be sent twice, so a flush alone is sent first to learn whether the
@@ -150,7 +150,7 @@ class SmartHttp:
             return 1 if self._remote.is_first else None
         return 2
 
-    async def _ask(self, request: Request, kind: str, take: Take) -> None:
+    async def _ask(self, request: Request, kind: str, take: Sink) -> None:
         read = partial(self._read, kind, take)
         remote = self._remote
         while not await self._client.exchange(self._with_account(request), read):
@@ -173,7 +173,7 @@ class SmartHttp:
         # With the slash, as git prints it.
         return f"{address_of(self._remote.destination)}/"
 
-    async def _read(self, kind: str, take: Take, answer: Answer) -> bool:
+    async def _read(self, kind: str, take: Sink, answer: Answer) -> bool:
         """Take an answer; returns False if the server demands a credential."""
         if answer.status == _UNAUTHORIZED:
             self._expect_basic(answer)
@@ -217,7 +217,7 @@ class SmartHttp:
         )
 
     async def _refused(self, answer: Answer, words: "ServerWords") -> RefusedByServer:
-        said = await words.read_said(answer)
+        said = await words.read_message(answer)
         if answer.status == _NOT_FOUND:
             return RefusedByServer(f"fatal: repository '{self._shown}' not found", said)
         return RefusedByServer(
@@ -265,7 +265,7 @@ class Passing:
 
 
 # Requests of more bytes are streamed, as in git (http.postBuffer).
-WHOLE = 1 << 20
+BUFFERED_BYTES = 1 << 20
 # Exit status of git's own helper when a remote answers with an error.
 _REFUSED = 128
 
@@ -282,7 +282,7 @@ class UrlConversation:
         remote: UrlRemote,
         requester: Requester,
         *,
-        tell: Tell,
+        tell: Report,
     ) -> None:
         self._remote = remote
         self._requester = requester
@@ -327,7 +327,7 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
-        if self._requester.asks and not asked.is_push:
+        if self._requester.has_approvals and not asked.is_push:
             from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
 
             await self._requester.approve(describe_fetch(asked), emit)
@@ -404,14 +404,16 @@ class UrlConversation:
                 return
             self._outcome = listed(push)
             # A server would drop a connection that waits, so it is opened again after the answer.
-            refusals = await judge_and_ask(push, asked, self._requester, emit, prepare=server.close)
+            refusals = await judge_and_approve(
+                push, asked, self._requester, emit, prepare=server.close
+            )
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)
                 if push.brings_pack:
                     await streams.drop()
                 if not report:
-                    raise cannot_tell(refusals[0])
+                    raise refuse_without_report(refusals[0])
                 await streams.write(report)
                 return
             body = await _gather(_after(said, streams.read if push.brings_pack else None), held)
@@ -467,9 +469,9 @@ def _until_flush(reader: FetchRequestReader, streams: Streams) -> Body:
 
 
 async def _gather(read: Body, held: BufferedBytes) -> bytes | Body:
-    """Read the whole body if it is at most `WHOLE`; otherwise return a body to stream."""
+    """Read the whole body if it is at most `BUFFERED_BYTES`; otherwise return a body to stream."""
     said = bytearray()
-    while len(said) <= WHOLE:
+    while len(said) <= BUFFERED_BYTES:
         data = await read()
         if not data:
             return bytes(said)

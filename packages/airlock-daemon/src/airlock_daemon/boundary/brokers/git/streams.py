@@ -62,9 +62,9 @@ class OwnPipe:
 
 
 async def move(
-    source: int, target: int, most: int, turns: TurnQueue, *, by: Closer, fills: bool = True
+    source: int, target: int, limit: int, turns: TurnQueue, *, by: Closer, fills: bool = True
 ) -> int:
-    """Move at most `most` bytes from a pipe; returns the count, 0 at EOF.
+    """Move at most `limit` bytes from a pipe; returns the count, 0 at EOF.
 
     `by` calls splice(2). `fills`: the target is a pipe, which may be full. Raises OSError.
     """
@@ -72,7 +72,7 @@ async def move(
         await trio.lowlevel.wait_readable(source)
         await turns.take()
         try:
-            return await by.splice(source, target, most)
+            return await by.splice(source, target, limit)
         except BlockingIOError:
             # Another process read it, or the target is full.
             if fills:
@@ -96,11 +96,11 @@ _MOVE = 1 << 20
 class Streams(Protocol):
     """A pair of streams; each may wait independently. The owner must `close` them.
 
-    `taken` counts the bytes read from the client, None if that is unknown.
+    `bytes_read` counts the bytes read from the client, None if that is unknown.
     """
 
     @property
-    def taken(self) -> int | None:
+    def bytes_read(self) -> int | None:
         """The number of bytes that were read."""
 
     async def read(self) -> bytes:
@@ -112,7 +112,7 @@ class Streams(Protocol):
     async def drop(self) -> None:
         """Discard the client's input up to EOF. Raises RemoteError."""
 
-    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+    def handle(self, message: Signal | Resize | StdinData | StdinEnd) -> None:
         """Take a message of the client, without waiting."""
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class ClientStreams:
         self._null = null
         self._closer = passed.closer
         self._open: list[int] = []
-        self.taken = None
+        self.bytes_read = None
         try:
             self._client, self._answers = (
                 self._keep(os.dup(number)) for number in passed.numbers[:2]
@@ -166,7 +166,7 @@ class ClientStreams:
             ):
                 pass
 
-    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+    def handle(self, message: Signal | Resize | StdinData | StdinEnd) -> None:
         """Ignored: no stream data arrives in messages."""
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class SentStreams:
         self._waiting: deque[bytes] = deque()
         self._is_ended = False
         self._come = trio.Event()
-        self.taken = 0
+        self.bytes_read = 0
 
     async def read(self) -> bytes:
         """As `Streams.read`."""
@@ -202,7 +202,7 @@ class SentStreams:
         if not self._waiting:
             return b""
         data = self._waiting.popleft()
-        self.taken += len(data)
+        self.bytes_read += len(data)
         self._owed += len(data)
         # Grant large portions: a message per piece would wake the client each time.
         if self._owed * 4 >= self._credit and not self._is_ended:
@@ -220,9 +220,9 @@ class SentStreams:
         while await self.read():
             pass
 
-    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
-        """As `Streams.tell`."""
-        match said:
+    def handle(self, message: Signal | Resize | StdinData | StdinEnd) -> None:
+        """As `Streams.handle`."""
+        match message:
             case StdinData(data=data) if data and not self._is_ended:
                 self._waiting.append(data)
             case StdinEnd():

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.addresses import Address
-from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_news
+from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
@@ -70,11 +70,11 @@ class Answer:
             if piece:
                 return piece
 
-    async def drop(self, *, most: int = PIECE) -> None:
-        """Read the rest, if it has at most `most` bytes, so that the connection can be reused."""
+    async def drop(self, *, limit: int = PIECE) -> None:
+        """Read the rest, if it has at most `limit` bytes, so that the connection can be reused."""
         with suppress(Failed):
-            while most > 0 and (piece := await self.read()):
-                most -= len(piece)
+            while limit > 0 and (piece := await self.read()):
+                limit -= len(piece)
 
     def _unpack(self, decoder: "zlib._Decompress", data: bytes) -> bytes:
         try:
@@ -152,7 +152,7 @@ class HttpClient:
         A server may answer before it has the whole body; the rest is not sent once `read` returns.
         Raises Failed if server or connection fail, and what `read` and the body raise.
         """
-        if self._stream is not None and has_news(self._stream):
+        if self._stream is not None and has_pending(self._stream):
             await self.close()
         is_kept = self._stream is not None
         try:
@@ -345,7 +345,7 @@ CONNECT_S = 15.0
 _HTTPS_PORT = 443
 
 
-Way: TypeAlias = "tuple[Address, ...] | Proxy"
+Route: TypeAlias = "tuple[Address, ...] | Proxy"
 """The route to a server: its addresses, tried in order, or a proxy."""
 
 
@@ -357,7 +357,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
-    way: Way
+    route: Route
     trust: Trust | None
 
 
@@ -367,11 +367,11 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
     Threads come from `limiter`. Raises Failed if the server cannot be reached or its certificate
     does not match.
     """
-    stream, early = await reach(origin, limiter)
+    stream, early = await open_stream(origin, limiter)
     try:
-        if early and not isinstance(origin.way, tuple):
+        if early and not isinstance(origin.route, tuple):
             # The server has received nothing yet, so these bytes are not its own.
-            raise origin.way.refuse(origin.host, origin.port, "did not answer as one does")
+            raise origin.route.refuse(origin.host, origin.port, "did not answer as one does")
         if origin.trust is None:
             return stream
         return await _secure(stream, origin, origin.trust, limiter)
@@ -380,14 +380,16 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
         raise
 
 
-async def reach(origin: Origin, limiter: trio.CapacityLimiter) -> tuple[trio.SocketStream, bytes]:
+async def open_stream(
+    origin: Origin, limiter: trio.CapacityLimiter
+) -> tuple[trio.SocketStream, bytes]:
     """Open a stream to the server, before TLS; returns also bytes after a proxy's answer.
 
     Raises Failed if the server cannot be reached.
     """
-    if isinstance(origin.way, tuple):
-        return await connect_any(origin.way, origin.port, origin.host), b""
-    return await origin.way.reach(origin.host, origin.port, limiter)
+    if isinstance(origin.route, tuple):
+        return await connect_any(origin.route, origin.port, origin.host), b""
+    return await origin.route.open_stream(origin.host, origin.port, limiter)
 
 
 async def connect_any(addresses: Sequence[Address], port: int, what: str) -> trio.SocketStream:

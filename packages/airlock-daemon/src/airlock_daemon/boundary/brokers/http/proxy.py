@@ -24,7 +24,7 @@ _PROXY = re.compile(
 
 
 # Limit of a proxy's answer, in bytes.
-_MOST = 1 << 16
+_MAX = 1 << 16
 _READ = 1 << 14
 
 
@@ -54,7 +54,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         port = int(found["port"] or _PORT)
         return cls(host=found["host"].strip("[]"), port=port, authorization=authorization)
 
-    async def reach(
+    async def open_stream(
         self, host: str, port: int, limiter: trio.CapacityLimiter
     ) -> tuple[trio.SocketStream, bytes]:
         """Open a stream to a server; returns also bytes after the proxy's answer. Raises Failed."""
@@ -72,7 +72,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         headers = [("Host", target)]
         if self.authorization is not None:
             headers.append(("Proxy-Authorization", self.authorization))
-        talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
+        talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX)
         said = talk.send(h11.Request(method="CONNECT", target=target, headers=headers))
         said = (said or b"") + (talk.send(h11.EndOfMessage()) or b"")
         status: int | None = None

@@ -19,7 +19,7 @@ from urllib.parse import quote
 # Shorter encodings occur by chance.
 _SHORTEST = 8
 # Bytes of an unfinished word that are withheld, whatever the credential.
-_HELD = 1024
+_WITHHELD = 1024
 # From this size on, the C library's call is faster.
 _MUCH = 1 << 13
 _BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
@@ -37,7 +37,7 @@ class Search:
     def __init__(self, *secrets: str) -> None:
         self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
         self._longest = max(map(len, self._wanted), default=0)
-        self._most = max(_HELD, self._longest)
+        self._most = max(_WITHHELD, self._longest)
         # The last bytes seen, and how many of them are withheld.
         self._seen = b""
         self._kept = 0

@@ -22,7 +22,7 @@ _RECORD, _RECORD_HEAD, _RECORD_FRAME = 1 << 14, 5, 22
 _TAKEN = 16 * (_RECORD + _RECORD_FRAME)
 _RECORD_KINDS = (20, 21, 22, 23)
 # Records of one write (IOV_MAX is 1,024 everywhere).
-_MOST_RECORDS = 256
+_MAX_RECORDS = 256
 
 
 class TlsStream(trio.abc.HalfCloseableStream):
@@ -161,26 +161,26 @@ class TlsStream(trio.abc.HalfCloseableStream):
         """Close the stream below."""
         await self.below.aclose()
 
-    def _take(self, most: int) -> tuple[bytes, bool]:
-        """Take at most `most` available bytes; returns them and whether the stream has ended.
+    def _take(self, limit: int) -> tuple[bytes, bool]:
+        """Take at most `limit` available bytes; returns them and whether the stream has ended.
 
         Data received before an error is returned first.
         """
         if self._taken:
-            data, self._taken = self._taken[:most], self._taken[most:]
+            data, self._taken = self._taken[:limit], self._taken[limit:]
             return data, False
         if self._fault is not None:
             raise trio.BrokenResourceError from self._fault
         pieces: list[bytes] = []
         try:
-            while most > 0 and not self._is_over and self._has_more():
+            while limit > 0 and not self._is_over and self._has_more():
                 try:
-                    pieces.append(self._tls.read(min(most, _RECORD)))
+                    pieces.append(self._tls.read(min(limit, _RECORD)))
                 except ssl.SSLWantReadError:
                     if not self._feed():
                         break
                 else:
-                    most -= len(pieces[-1])
+                    limit -= len(pieces[-1])
                     self._is_over = not pieces[-1]
         except ssl.SSLEOFError:
             self._is_over = True
@@ -273,7 +273,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         if self._outgoing.pending:
             self._unsent.append(self._outgoing.read())
         while self._unsent:
-            records = self._unsent[:_MOST_RECORDS]
+            records = self._unsent[:_MAX_RECORDS]
             try:
                 sent = os.writev(self.below.socket.fileno(), records)
             except BlockingIOError:
@@ -300,7 +300,7 @@ def _find_size(raw: memoryview, at: int) -> int:
     return size if raw[at] in _RECORD_KINDS and size <= 2 * _RECORD else len(raw) - at
 
 
-def has_news(stream: trio.abc.Stream) -> bool:
+def has_pending(stream: trio.abc.Stream) -> bool:
     """Whether an idle connection has bytes to read: usually EOF."""
     if isinstance(stream, TlsStream) and stream.has_unread:
         return True

@@ -44,10 +44,10 @@ _LASTS, _RENEWED = 400 * _DAY, 200 * _DAY
 _LEAF_LASTS = 30 * _DAY
 # A long-lived process reissues leaves after this many seconds.
 _LEAF_S = 7 * 86400
-_MOST_LEAVES = 512
+_MAX_LEAVES = 512
 _READABLE = 0o644
 # Limit for reading a published file.
-_MOST_BYTES = 4 << 20
+_MAX_BYTES = 4 << 20
 # No host has this name (RFC 6761): permitting it alone permits none.
 _NO_HOST = "airlock.invalid"
 _EVERY_ADDRESS = ("0.0.0.0/0", "::/0")
@@ -92,7 +92,7 @@ class Authority:
         wanted = (host, int(time.time() // _LEAF_S))
         found = self._contexts.get(wanted)
         if found is None:
-            if len(self._contexts) >= _MOST_LEAVES:
+            if len(self._contexts) >= _MAX_LEAVES:
                 del self._contexts[next(iter(self._contexts))]
             found = self._contexts[wanted] = self._make_context(host)
         return found
@@ -306,7 +306,7 @@ def _read(path: str) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return file.read(_MOST_BYTES) if is_file else None
+            return file.read(_MAX_BYTES) if is_file else None
     except OSError:
         return None
 

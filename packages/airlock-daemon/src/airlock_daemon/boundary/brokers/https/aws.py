@@ -23,7 +23,7 @@ from airlock_daemon.boundary.brokers.https.incoming import BufferedBody, Incomin
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
 from airlock_modules.apis.aws import Call, Grant, Keys
-from airlock_modules.apis.aws.operations import LONGEST_FORM, load_table, read_form
+from airlock_modules.apis.aws.operations import MAX_FORM, load_table, read_form
 from airlock_modules.apis.aws.signature import (
     Signature,
     find_payload,
@@ -135,9 +135,9 @@ async def read_request(
         bare = msgspec.structs.replace(bare, headers=headers)
         form = None
         if has_form and body is not None:
-            if body.size > LONGEST_FORM:
+            if body.size > MAX_FORM:
                 raise BadHead("a form of more than 1 MiB")
-            form = body.read(0, LONGEST_FORM)
+            form = body.read(0, MAX_FORM)
         grant = api.aws
         endpoint = None if grant is None else grant.endpoint
         parameters = read_form(bare.query, form)

@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.https.aws import (
 )
 from airlock_daemon.boundary.brokers.https.exchange import Exchange, Prepared, Result
 from airlock_daemon.boundary.brokers.https.incoming import PIECE, BufferedBody, Damaged, Incoming
-from airlock_daemon.boundary.brokers.https.messages import LONGEST_BODY as SHOWN_BODY
+from airlock_daemon.boundary.brokers.https.messages import MAX_BODY as SHOWN_BODY
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
     Content,
@@ -35,13 +35,13 @@ from airlock_daemon.boundary.brokers.https.messages import (
     seal_body,
 )
 from airlock_daemon.boundary.brokers.https.refusals import answer
-from airlock_daemon.boundary.brokers.https.scopes import NotTaken, Scopes, TooWide
+from airlock_daemon.boundary.brokers.https.scopes import Scopes, TokenRejected, TokenTooBroad
 from airlock_daemon.boundary.brokers.https.service import Service
-from airlock_daemon.boundary.brokers.https.splicing import say_last, splice
+from airlock_daemon.boundary.brokers.https.splicing import send_final, splice
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import (
-    LONGEST_BODY,
+    MAX_BODY,
     Api,
     BadHead,
     ForeignCredential,
@@ -65,7 +65,7 @@ _LAST_S = 1.0
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 
 # For an upload with metadata in one request: SDKs split uploads of more than 8 MiB.
-_LONGEST_UPLOAD = 64 << 20
+_MAX_UPLOAD = 64 << 20
 
 # Headers that say nothing about the operation, and differ each time that a tool tries again.
 _UNBOUND = frozenset(
@@ -89,7 +89,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     ask: Callable[[Question, int | None], Awaitable[Answer]]
     number: Callable[[], int]
-    tell: Callable[[ToDaemon], Awaitable[None]]
+    report: Callable[[ToDaemon], Awaitable[None]]
 
 
 class _Refused(Exception):
@@ -195,14 +195,14 @@ class Conversation:
             signed = await self._read_aws(incoming)
             body = signed.body
         elif self._api.is_graphql(head.method, head.path):
-            body = graphql = await self._read_body(incoming, "a GraphQL request", LONGEST_BODY)
+            body = graphql = await self._read_body(incoming, "a GraphQL request", MAX_BODY)
         elif self._api.metadata is not None and _has_metadata(head):
             body = await self._read_upload(incoming, self._api.metadata)
         began = trio.current_time()
         try:
             given = await self._judge(head, upgrade, signed, graphql)
             if given.wants_content:
-                if body is None and not incoming.is_whole:
+                if body is None and not incoming.is_complete:
                     body = await self._read_body(incoming, _SHOWN, SHOWN_BODY)
                     if signed is not None:
                         signed = msgspec.structs.replace(signed, body=body)
@@ -379,7 +379,7 @@ class Conversation:
 
     async def _read_upload(self, incoming: Incoming, names: tuple[str, ...]) -> BufferedBody:
         """Read the body of an upload; refuse metadata with other names."""
-        body = await self._read_body(incoming, "an upload with metadata", _LONGEST_UPLOAD)
+        body = await self._read_body(incoming, "an upload with metadata", _MAX_UPLOAD)
         try:
             check_metadata(incoming.head, body.read_all(), names)
         except BadHead as error:
@@ -387,14 +387,14 @@ class Conversation:
             raise _bad(str(error), incoming.head, hint=_SEND_LESS) from None
         return body
 
-    async def _read_body(self, incoming: Incoming, what: str, most: int) -> BufferedBody:
+    async def _read_body(self, incoming: Incoming, what: str, limit: int) -> BufferedBody:
         """Read the body of a request that is buffered before it is judged."""
         head = incoming.head
 
         async def read() -> bytes:
             piece = await incoming.read()
-            if incoming.count > most:
-                raise _bad(f"{what} of more than {most >> 20} MiB", head, status=413)
+            if incoming.count > limit:
+                raise _bad(f"{what} of more than {limit >> 20} MiB", head, status=413)
             return piece
 
         try:
@@ -439,7 +439,7 @@ class Conversation:
         """Relay a request; an error before the service's answer becomes an answer to the tool."""
         self._service.present(given.certificate)
         # Called when the service rejects the credential.
-        spend = partial(self._daemon.tell, Spent(api=self._api.name, version=given.version))
+        spend = partial(self._daemon.report, Spent(api=self._api.name, version=given.version))
         try:
             if given.secret is not None:
                 await self._served.scopes.demand_narrow(
@@ -462,10 +462,10 @@ class Conversation:
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
             rule = ""
-            if isinstance(error, NotTaken):
+            if isinstance(error, TokenRejected):
                 status = 401
-            if isinstance(error, TooWide):
-                self._served.scopes.note_too_wide(given.version)
+            if isinstance(error, TokenTooBroad):
+                self._served.scopes.mark_too_broad(given.version)
             if isinstance(error, Denied):
                 status, rule = 403, error.rule or ""
             refusal = Refusal(message=error.message, hint=error.hint, rule=rule, status=status)
@@ -483,7 +483,7 @@ class Conversation:
         if result is None:
             scope.deadline = trio.current_time() + _LAST_S
         with scope:
-            await self._daemon.tell(
+            await self._daemon.report(
                 Finished(
                     question=question,
                     status=ended.status,
@@ -497,7 +497,7 @@ class Conversation:
 
     async def _tell_refused(self, refused: _Refused) -> None:
         refusal, head = refused.refusal, refused.head
-        await self._daemon.tell(
+        await self._daemon.report(
             Refused(
                 connection=self._connection,
                 host=self._wanted.host,
@@ -520,7 +520,7 @@ class Conversation:
         """
         if not self._is_ended:
             self._is_ended = True
-            await say_last(self._client, said)
+            await send_final(self._client, said)
 
 
 def _is_bound(name: bytes) -> bool:

@@ -25,7 +25,7 @@ from airlock_daemon.boundary.brokers.https.incoming import (
     Uneven,
     send,
 )
-from airlock_daemon.boundary.brokers.https.scopes import TooWide, read_scopes
+from airlock_daemon.boundary.brokers.https.scopes import TokenTooBroad, read_scopes
 from airlock_daemon.boundary.brokers.https.service import Service
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
@@ -34,8 +34,8 @@ from airlock_modules.apis.uploads import Seal
 
 _CUT_OFF = "it was cut off, or is not as HTTP has it"
 # 1xx answers before the final one.
-_MOST_INTERIM = 8
-_LONGEST_REWRITTEN = 1 << 20
+_MAX_INTERIM = 8
+_MAX_REWRITTEN = 1 << 20
 
 # A model may think this long before it answers, and `logs -f` may be silent. A disconnect is
 # noticed otherwise: the tool's by EOF, the service's by TCP keepalive.
@@ -194,7 +194,7 @@ class Exchange:
         return self._end(None)
 
     def _end(self, fault: str | None) -> Result:
-        is_clean = self._is_sent and self._incoming.is_over
+        is_clean = self._is_sent and self._incoming.is_finished
         return Result(
             status=self._status,
             sent=self._incoming.count if self._prepared.body is None else self._prepared.body.size,
@@ -210,7 +210,7 @@ class Exchange:
     async def _carry(self) -> None:
         """Send the request and forward the answer, concurrently for a long or streamed body."""
         size = 0 if self._prepared.body is None else self._prepared.body.size
-        if self._incoming.is_whole and size <= _SENT_AT_ONCE:
+        if self._incoming.is_complete and size <= _SENT_AT_ONCE:
             # The service may have answered already.
             with suppress(trio.BrokenResourceError):
                 await self._send_whole()
@@ -237,7 +237,7 @@ class Exchange:
             except trio.BrokenResourceError:
                 # The service may have answered already.
                 return
-            if self._incoming.is_whole:
+            if self._incoming.is_complete:
                 self._sent.set()
         except Exception as error:  # noqa: BLE001 - raised again by _carry
             faults.append(error)
@@ -286,12 +286,12 @@ class Exchange:
         if self._left is not None:
             self._came = self._service.talk.trailing_data[0]
         if self._api.is_too_wide(read_scopes(response.headers)):
-            raise TooWide(self._api)
+            raise TokenTooBroad(self._api)
         if response.status_code == 401:
             await self._spend()
         if self._prepared.dropped:
             headers.append((NOT_SENT, ", ".join(self._prepared.dropped).encode()))
-        if not self._incoming.is_whole:
+        if not self._incoming.is_complete:
             # The rest of the request is not read.
             headers.append((b"connection", b"close"))
         reason = b"" if self._search.is_in(b"", response.reason) else response.reason
@@ -310,7 +310,7 @@ class Exchange:
 
     async def _read_head(self) -> h11.Response | None:
         """Read the answer's head; None if the connection is upgraded."""
-        for _ in range(_MOST_INTERIM):
+        for _ in range(_MAX_INTERIM):
             event = await self._next_event()
             if isinstance(event, h11.Response):
                 return event
@@ -350,7 +350,7 @@ class Exchange:
         """Read an answer whole, and forward what `rewrite` makes of it."""
         data, is_over = self._take_piece()
         while not is_over:
-            if self._received > _LONGEST_REWRITTEN:
+            if self._received > _MAX_REWRITTEN:
                 raise _broken("it is too long")
             await self._receive(_QUIET_S)
             more, is_over = self._take_piece()

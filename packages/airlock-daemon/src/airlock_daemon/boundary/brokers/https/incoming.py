@@ -16,27 +16,27 @@ import trio
 
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
-from airlock_modules.apis import LONGEST_HEAD, Head
+from airlock_modules.apis import MAX_HEAD, Head
 
 PIECE = 1 << 18
 """Maximum bytes of one read."""
 # A longer body takes turns with others from here on.
 BULK = 1 << 18
 # Limit for bytes of the tool's next request that are read ahead.
-_MOST_AHEAD = LONGEST_HEAD
+_MAX_AHEAD = MAX_HEAD
 # Time limits for one piece.
 _WRITE_S = 600.0
 _BODY_S = 600.0
 # A chunk's line (RFC 9112, 7.1).
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
-_LONGEST_CHUNK_LINE = 1 << 12
+_MAX_CHUNK_LINE = 1 << 12
 # Answers without a body, whatever their head says (RFC 9112, 6.3).
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 IN_MEMORY = 1 << 20
 """Bytes of a body kept in memory, if the agent's limit for all bodies allows."""
 _ALL_IN_MEMORY = 4 << 20
-MOST = 1 << 28
+MAX_BODY_BYTES = 1 << 28
 """Limit in bytes for all buffered bodies of an agent."""
 
 
@@ -182,25 +182,25 @@ class Incoming:
         # Whether a chunk has begun, and whether the last one has been read.
         self._is_within = False
         self._is_ended = not self._is_chunked
-        self.is_held_back = head.get("expect") is not None and not self.is_whole
+        self.is_held_back = head.get("expect") is not None and not self.is_complete
         """Whether the tool waits for 100 Continue before it sends the body."""
         self._ahead = b""
         self.count = 0
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the body has been read to its end."""
         return self._is_ended and not self._left
 
     @property
     def has_begun(self) -> bool:
         """Whether some of the body has arrived, or there is none."""
-        return self.is_whole or bool(self._behind)
+        return self.is_complete or bool(self._behind)
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the request is answered and the next one may follow."""
-        return self.is_whole and self._writer.is_over
+        return self.is_complete and self._writer.is_over
 
     @property
     def rest(self) -> bytes:
@@ -229,7 +229,7 @@ class Incoming:
 
     async def _read_chunks(self) -> bytes:
         piece = self._take_chunks()
-        while not (piece or self.is_whole):
+        while not (piece or self.is_complete):
             self._behind += await self._receive()
             piece = self._take_chunks()
         return piece
@@ -262,7 +262,7 @@ class Incoming:
         begin = at + 2 if self._is_within else at
         end = data.find(b"\n", begin) + 1
         if not end:
-            if len(data) - at > _LONGEST_CHUNK_LINE:
+            if len(data) - at > _MAX_CHUNK_LINE:
                 raise _cut_off()
             return None
         line = _CHUNK.fullmatch(data, begin, end)
@@ -295,9 +295,9 @@ class Incoming:
 
     async def wait_for_hanging_up(self) -> None:
         """Return when the tool closes its connection; bytes that it sends ahead are kept."""
-        while len(self._ahead) < _MOST_AHEAD:
+        while len(self._ahead) < _MAX_AHEAD:
             try:
-                data = await self._client.receive_some(_MOST_AHEAD)
+                data = await self._client.receive_some(_MAX_AHEAD)
             except trio.BrokenResourceError:
                 return
             if not data:
@@ -332,10 +332,10 @@ class Incoming:
 class Spool:
     """Memory and disk for the bodies of one agent. A `BufferedBody` releases its own on close."""
 
-    def __init__(self, folder: str, *, most: int = MOST) -> None:
+    def __init__(self, folder: str, *, limit: int = MAX_BODY_BYTES) -> None:
         """Long bodies are written into an unnamed file in `folder`."""
         self._folder = folder
-        self._left = most
+        self._left = limit
         self._memory = _ALL_IN_MEMORY
 
     async def store(self, read: Callable[[], Awaitable[bytes]]) -> "BufferedBody":
@@ -355,7 +355,7 @@ class Spool:
             raise
         return held
 
-    def take_memory(self, size: int) -> bool:
+    def reserve_memory(self, size: int) -> bool:
         """Reserve bytes of memory; returns whether that many were left."""
         if size > self._memory:
             return False
@@ -366,7 +366,7 @@ class Spool:
         """Open an unnamed temporary file."""
         return tempfile.TemporaryFile(dir=self._folder)
 
-    def give_back(self, size: int, *, memory: int) -> None:
+    def release(self, size: int, *, memory: int) -> None:
         """Release `size` bytes, and `memory` bytes of memory."""
         self._left += size
         self._memory += memory
@@ -385,11 +385,11 @@ class BufferedBody:
         """Append a piece."""
         if self._is_in_memory:
             is_short = self.size + len(piece) <= IN_MEMORY
-            if not is_short or not self._spool.take_memory(len(piece)):
+            if not is_short or not self._spool.reserve_memory(len(piece)):
                 file = self._spool.open_file()
                 file.write(self.read(0, self.size))
                 self._file, self._is_in_memory = file, False
-                self._spool.give_back(0, memory=self.size)
+                self._spool.release(0, memory=self.size)
         self._file.seek(self.size)
         self._file.write(piece)
         self.size += len(piece)
@@ -409,7 +409,7 @@ class BufferedBody:
     def close(self) -> None:
         """Discard the body."""
         self._file.close()
-        self._spool.give_back(self.size, memory=self.size if self._is_in_memory else 0)
+        self._spool.release(self.size, memory=self.size if self._is_in_memory else 0)
         self.size = 0
 
 

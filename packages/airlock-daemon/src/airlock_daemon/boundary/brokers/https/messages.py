@@ -35,7 +35,7 @@ from airlock_daemon.platform.system import CLOSED_AT_EXEC, is_sealed, make_seale
 from airlock_modules.apis import Api, GraphQlField
 from airlock_modules.apis.aws import Call
 
-MOST_BYTES = 160_000
+MAX_BYTES = 160_000
 """Maximum bytes of a message's JSON."""
 
 HEAD = struct.Struct("<I")
@@ -256,7 +256,7 @@ class Channel(Generic[In, Out]):
         self._encoder = msgspec.json.Encoder()
         self._decoder = cast("msgspec.json.Decoder[In]", msgspec.json.Decoder(receives))
         # What has come and is not decoded yet is between `begin` and `end`.
-        self._room = memoryview(bytearray(HEAD.size + MOST_BYTES))
+        self._room = memoryview(bytearray(HEAD.size + MAX_BYTES))
         self._begin = self._end = 0
         self._descriptors = deque[int]()
         self._turn = trio.Lock()
@@ -302,9 +302,9 @@ class Channel(Generic[In, Out]):
 
     def _encode(self, message: Out, *, carries: bool) -> bytes:
         data = self._encoder.encode(message)
-        if len(data) > MOST_BYTES:
+        if len(data) > MAX_BYTES:
             raise Failed(
-                f"a message of the HTTPS broker has {len(data)} bytes, of at most {MOST_BYTES}",
+                f"a message of the HTTPS broker has {len(data)} bytes, of at most {MAX_BYTES}",
                 hint="grant this agent fewer APIs, or write shorter lists of rules",
             )
         return HEAD.pack(len(data) | CARRIES if carries else len(data)) + data
@@ -377,8 +377,8 @@ class Channel(Generic[In, Out]):
             return None
         (head,) = HEAD.unpack_from(self._room, self._begin)
         size = head & ~CARRIES
-        if size > MOST_BYTES:
-            raise msgspec.DecodeError(f"a message has {size} bytes, of at most {MOST_BYTES}")
+        if size > MAX_BYTES:
+            raise msgspec.DecodeError(f"a message has {size} bytes, of at most {MAX_BYTES}")
         end = begin + size
         if self._end < end:
             return None
@@ -422,7 +422,7 @@ def answer_message(connection: socket.socket, data: bytes) -> None:
         connection.sendall(HEAD.pack(len(data)) + data)
 
 
-LONGEST_BODY = 1 << 20
+MAX_BODY = 1 << 20
 """The most bytes of a body that a person can be shown."""
 
 
@@ -448,8 +448,8 @@ def read_sealed(file: int) -> bytes:
     status = os.fstat(file)
     if sys.platform != "linux" and (not stat.S_ISREG(status.st_mode) or status.st_nlink):
         raise ValueError("others can open it")
-    if status.st_size > LONGEST_BODY:
-        raise ValueError(f"it has {status.st_size} bytes, of at most {LONGEST_BODY}")
+    if status.st_size > MAX_BODY:
+        raise ValueError(f"it has {status.st_size} bytes, of at most {MAX_BODY}")
     return os.pread(file, status.st_size, 0)
 
 

@@ -10,7 +10,7 @@ from airlock_daemon.boundary.brokers.https.messages import Refusal
 from airlock_modules.apis import Api, Head
 
 # Limit for the reason phrase, which is all that pip and npm show.
-_LONGEST_REASON = 400
+_MAX_REASON = 400
 # Tools that show an `error` only if it is a string.
 _ERROR_IS_TEXT = frozenset({"npm"})
 
@@ -39,7 +39,7 @@ def answer(refusal: Refusal, api: Api, head: Head | None) -> bytes:
     line = say(refusal)
     kind, body = _spell(refusal, api, line) if api.aws is None else _spell_for_aws(line, head)
     lines = [
-        f"HTTP/1.1 {refusal.status} {line[:_LONGEST_REASON]}",
+        f"HTTP/1.1 {refusal.status} {line[:_MAX_REASON]}",
         f"Content-Type: {kind}",
         f"Content-Length: {len(body)}",
         "Connection: close",

@@ -24,7 +24,7 @@ _UNCLEAR = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 _TRY_AGAIN = "try again; a person on the host can see whether the service answers: curl -v"
 
 
-class TooWide(Denied):
+class TokenTooBroad(Denied):
     """A token that was found to reach more than its API's repositories."""
 
     def __init__(self, api: Api) -> None:
@@ -38,7 +38,7 @@ class TooWide(Denied):
         )
 
 
-class NotTaken(Failed):
+class TokenRejected(Failed):
     """The service answers 401 to a token."""
 
     def __init__(self, api: Api) -> None:
@@ -76,7 +76,7 @@ class Scopes:
         self._too_wide: set[int] = set()
         self._places: dict[str, _Place] = {}
 
-    def note_too_wide(self, version: int) -> None:
+    def mark_too_broad(self, version: int) -> None:
         """Mark a token as too wide: it is not sent again."""
         self._too_wide.add(version)
 
@@ -99,14 +99,14 @@ class Scopes:
         began = trio.current_time()
         async with place.turn:
             if version in self._too_wide:
-                raise TooWide(self._api)
+                raise TokenTooBroad(self._api)
             if place.narrow == version:
                 return
             self._raise_failure(place.failure, began)
             try:
                 is_narrow = await self._probe(service, authority, secret)
             except Failed as error:
-                is_taken = not isinstance(error, NotTaken)
+                is_taken = not isinstance(error, TokenRejected)
                 now = trio.current_time()
                 place.failure = _Failure(now, error.message, error.hint, is_taken)
                 if not is_taken:
@@ -114,8 +114,8 @@ class Scopes:
                 raise
             place.failure = None
             if not is_narrow:
-                self.note_too_wide(version)
-                raise TooWide(self._api)
+                self.mark_too_broad(version)
+                raise TokenTooBroad(self._api)
             place.narrow = version
 
     def _raise_failure(self, failure: _Failure | None, began: float) -> None:
@@ -123,7 +123,7 @@ class Scopes:
         if failure is None or failure.at < began:
             return
         if not failure.is_taken:
-            raise NotTaken(self._api)
+            raise TokenRejected(self._api)
         raise Failed(failure.message, hint=failure.hint)
 
     async def _probe(self, service: Service, authority: str, secret: str) -> bool:
@@ -139,7 +139,7 @@ class Scopes:
             await service.close()
         status, scopes = response.status_code, read_scopes(response.headers)
         if status == HTTPStatus.UNAUTHORIZED:
-            raise NotTaken(self._api)
+            raise TokenRejected(self._api)
         if scopes is None and (status in _UNCLEAR or status >= HTTPStatus.INTERNAL_SERVER_ERROR):
             raise self._unknown(f"the service answered {status}")
         return not self._api.is_too_wide(scopes)

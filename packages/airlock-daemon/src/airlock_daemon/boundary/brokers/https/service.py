@@ -12,12 +12,12 @@ import h11
 import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes
-from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_news
+from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
 from airlock_daemon.errors import Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import KEEP_IDLE, private_file
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_modules.apis import LONGEST_HEAD, Api
+from airlock_modules.apis import MAX_HEAD, Api
 from airlock_wire import quote
 
 _HANDSHAKE_S = 15.0
@@ -104,7 +104,7 @@ class Service:
         is_idle = talk.our_state is talk.their_state and not talk.trailing_data[0]
         is_idle = is_idle and talk.our_state in (h11.DONE, h11.IDLE)
         fresh = fresh or self._presented != self._certificate
-        if self._stream is not None and is_idle and not fresh and not has_news(self._stream):
+        if self._stream is not None and is_idle and not fresh and not has_pending(self._stream):
             if talk.our_state is h11.DONE:
                 talk.start_next_cycle()
             return True
@@ -160,7 +160,7 @@ class Service:
 
 
 def _begin_talk() -> h11.Connection:
-    return h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, api: Api) -> None:

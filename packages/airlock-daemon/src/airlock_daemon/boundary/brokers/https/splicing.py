@@ -14,7 +14,7 @@ from airlock_daemon.boundary.fairness.turns import TurnSource
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _HOST_NAME = 0, 0
 _ENCRYPTED = 0xFE0D
-_LONGEST = 1 << 15
+_MAX_LENGTH = 1 << 15
 
 _PIECE = 1 << 18
 # Time limits, in seconds: both sides silent; one side after the other's EOF.
@@ -71,7 +71,7 @@ async def splice(
     return counts[0], counts[1]
 
 
-async def say_last(stream: _Stream, said: bytes) -> None:
+async def send_final(stream: _Stream, said: bytes) -> None:
     """Send a last message and EOF within a bounded time."""
     below = stream.below if isinstance(stream, TlsStream) else stream
     with trio.move_on_after(_LAST_S), suppress(*_GONE):
@@ -130,12 +130,12 @@ def read_server_name(data: bytes) -> tuple[bool, str | None]:
             if message[0] != _CLIENT_HELLO:
                 raise BadHello("it does not begin as TLS does")
             whole = 4 + int.from_bytes(message[1:4])
-            if whole > _LONGEST:
+            if whole > _MAX_LENGTH:
                 raise BadHello("its first message of TLS is too long")
             if len(message) >= whole:
                 return True, _find_name(message[4:whole])
         data = data[5 + length :]
-    if len(message) > _LONGEST:
+    if len(message) > _MAX_LENGTH:
         raise BadHello("its first message of TLS is too long")
     return False, None
 

@@ -26,7 +26,7 @@ from airlock_daemon.boundary.brokers.https.service import Authorities, Service
 from airlock_daemon.boundary.brokers.https.splicing import (
     BadHello,
     read_server_name,
-    say_last,
+    send_final,
     splice,
 )
 from airlock_daemon.boundary.fairness.turns import TurnSource
@@ -192,7 +192,7 @@ class Tunnel:
                 sent=sent,
                 received=received,
             )
-            await self._daemon.tell(spliced)
+            await self._daemon.report(spliced)
 
     async def _read_hello(self, wanted: Destination, data: bytes) -> bytes:
         """Read the tool's ClientHello; b"" unless it is for the host of CONNECT.
@@ -230,10 +230,10 @@ class Tunnel:
     ) -> None:
         rule = (error.rule or "") if isinstance(error, Denied) else "unreachable"
         await self._tell_refused(wanted, rule, error.message)
-        await say_last(self._below, refusal(status, f"{error.message}; {error.hint}"))
+        await send_final(self._below, refusal(status, f"{error.message}; {error.hint}"))
 
     async def _tell_refused(self, wanted: Destination | None, rule: str, reason: str) -> None:
-        await self._daemon.tell(
+        await self._daemon.report(
             Refused(
                 connection=self.number,
                 host=wanted.host if wanted is not None else "",

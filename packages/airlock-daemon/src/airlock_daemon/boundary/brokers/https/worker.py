@@ -39,7 +39,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 )
 from airlock_daemon.boundary.brokers.https.scopes import Scopes
 from airlock_daemon.boundary.brokers.https.service import Authorities
-from airlock_daemon.boundary.brokers.https.splicing import say_last
+from airlock_daemon.boundary.brokers.https.splicing import send_final
 from airlock_daemon.boundary.brokers.https.tunnel import Policy, Tunnel
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
@@ -111,7 +111,7 @@ class _Worker:
         self._pending: dict[int, _PendingQuestion] = {}
         # The agent may briefly have two workers, so numbers include the pid.
         numbers = itertools.count((os.getpid() << 32) + 1)
-        self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
+        self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), report=self._tell)
 
     async def run(self) -> None:
         policy: Policy | AirlockError = AirlockError(
@@ -199,7 +199,7 @@ class _Worker:
     ) -> None:
         if isinstance(policy, AirlockError):
             text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
-            await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
+            await send_final(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
             return
         more = self._more[number]
         tunnel = Tunnel(stream, number, policy, more, self._daemon, self._turns)

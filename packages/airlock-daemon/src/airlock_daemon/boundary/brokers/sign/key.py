@@ -21,7 +21,7 @@ _ANSWERS = (0, 1)
 # Type and data of a public key (sshd(8), AUTHORIZED_KEYS FILE FORMAT); its comment is not repeated.
 _PUBLIC = re.compile(r"(?:ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]{1,64} [A-Za-z0-9+/]{16,16384}={0,2}")
 _LITERAL = "key::"
-_MOST = 1 << 15
+_MAX = 1 << 15
 # In the broker's own empty directory.
 _FILE = "key.pub"
 
@@ -70,10 +70,10 @@ class SigningKey(msgspec.Struct, frozen=True):
         return _FILE
 
 
-async def ask_human(git: str, requester: Requester) -> HumanSigning:
+async def read_human_signing(git: str, requester: Requester) -> HumanSigning:
     """How the human's git signs. Raises Failed if git does not answer."""
     words = ("git", "config", "--null", "--get-regexp", _SETTINGS)
-    status, said = await requester.ask(git, words)
+    status, said = await requester.run_program(git, words)
     if status not in _ANSWERS:
         raise Failed(
             f"git on the host does not say how it is configured (exit status {status})",
@@ -151,7 +151,7 @@ async def find_public(key: SigningKey, program: str, requester: Requester) -> st
     path = key.path or ""
     text = _read_beside(path)
     if text is None:
-        status, said = await requester.ask(program, ("ssh-keygen", "-y", "-f", path))
+        status, said = await requester.run_program(program, ("ssh-keygen", "-y", "-f", path))
         text = said.decode("utf-8", "replace") if status == 0 else ""
     return _read_public(text)
 
@@ -161,7 +161,7 @@ def _read_beside(path: str) -> str | None:
     try:
         beside = path if path.endswith(".pub") else f"{path}.pub"
         with open(beside, encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST)
+            return file.read(_MAX)
     except OSError:
         return None
 

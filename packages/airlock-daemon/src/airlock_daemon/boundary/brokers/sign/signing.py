@@ -18,10 +18,10 @@ from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.sign.key import (
     HumanSigning,
     SigningKey,
-    ask_human,
     find_key,
     find_openpgp,
     find_public,
+    read_human_signing,
 )
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import Emit
@@ -29,7 +29,7 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module, RemoteError, evaluate
 from airlock_modules.remotes.signing import (
-    MOST_BYTES,
+    MAX_BYTES,
     Kind,
     SignGrant,
     Unsigned,
@@ -101,7 +101,7 @@ async def admit(args: tuple[str, ...], module: Module, requester: Requester) -> 
     """
     word = read_words(args)
     generation = requester.generation
-    human = await ask_human(generation.programs.demand("git"), requester)
+    human = await read_human_signing(generation.programs.demand("git"), requester)
     named = find_grant(generation).key
     key: SigningKey | str
     if word == OPENPGP:
@@ -156,7 +156,7 @@ class SignConversation:
         asked = read_unsigned(data)
         try:
             self._judge(asked)
-            if self._requester.asks:
+            if self._requester.has_approvals:
                 await self._ask_person(asked, data, say)
                 # The files may have been reloaded meanwhile.
                 self._judge(asked)
@@ -195,10 +195,10 @@ class SignConversation:
 
     async def _ask_person(self, asked: Unsigned, data: bytes, say: Emit) -> None:
         """Wait for a person's approval, where one is required; it never lasts. Raises Denied."""
-        from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+        from airlock_daemon.boundary.approval.questions import ApprovalRequest  # noqa: PLC0415 - few need it
 
         text = data.decode("utf-8", "surrogateescape")
-        shown = Asked(operation=asked.operation, details=((f"the {asked.kind}", text),))
+        shown = ApprovalRequest(operation=asked.operation, details=((f"the {asked.kind}", text),))
         await self._requester.approve(shown, say)
 
     async def _ask_program(self, data: bytes) -> bytes:
@@ -211,7 +211,9 @@ class SignConversation:
             file = admitted.key.find_file(requester.directory)
             argv = ("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", file)
             begins, advice = _SSH_SIGNATURE, "ssh-add -l lists those of the daemon's ssh-agent"
-        status, said = await requester.ask(admitted.program, argv, said=data, seconds=_ANSWER_S)
+        status, said = await requester.run_program(
+            admitted.program, argv, said=data, seconds=_ANSWER_S
+        )
         if status != 0 or not said.startswith(begins):
             raise Failed(
                 f"{argv[0]} on the host has not signed it (exit status {status})",
@@ -240,7 +242,7 @@ async def _read(streams: Streams, held: BufferedBytes) -> bytes:
     while piece := await streams.read():
         held.add(_GROWTH * len(piece))
         data += piece
-        if len(data) > MOST_BYTES:
+        if len(data) > MAX_BYTES:
             break
     return bytes(data)
 

@@ -188,7 +188,7 @@ class Pinning:
     async def _settings(self, pinned: tuple[str, ...]) -> SshSettings:
         name, *words = self._build(pinned)
         program = self._programs.demand(name)
-        status, said = await self._requester.ask(program, (name, "-G", *words))
+        status, said = await self._requester.run_program(program, (name, "-G", *words))
         try:
             if status != 0:
                 raise KeyError(status)
@@ -205,7 +205,7 @@ class Pinning:
         keygen = self._programs.demand("ssh-keygen")
         for file in filter(os.path.isfile, settings.known_hosts):
             words = ("ssh-keygen", "-F", settings.name, "-f", file)
-            _, said = await self._requester.ask(keygen, words)
+            _, said = await self._requester.run_program(keygen, words)
             lines = said.decode("utf-8", "replace").splitlines()
             more = read_found(lines, settings.name)
             found = Known(found.keys | more.keys, found.is_revoked or more.is_revoked)

@@ -30,7 +30,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Stream, quote
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest
 
 _GIT = "git"
 """The account of servers of git, whose commands are for git-remote to judge."""
@@ -204,12 +204,14 @@ def name_operation(asked: Session | Query) -> Operation:
     return Operation(("ssh", str(asked.login), *subsystem, *command))
 
 
-def describe_session(asked: Session | Query, variables: Mapping[str, str] = {}) -> "Asked | None":
+def describe_session(
+    asked: Session | Query, variables: Mapping[str, str] = {}
+) -> "ApprovalRequest | None":
     """A session for a person; None for a query, which leads nowhere.
 
     `variables` are the client's that ssh gets, and may send.
     """
-    from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest  # noqa: PLC0415 - few need it
     from airlock_modules.files.approvals import name_place  # noqa: PLC0415
 
     if not isinstance(asked, Session):
@@ -222,7 +224,7 @@ def describe_session(asked: Session | Query, variables: Mapping[str, str] = {}) 
     details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
     if asked.terminal != "auto":
         details.append(("terminal", asked.terminal))
-    return Asked(
+    return ApprovalRequest(
         operation=operation,
         details=tuple(details),
         forms=tuple(("ssh", name, *rest) for name in names),
@@ -247,7 +249,7 @@ def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> d
     detail["destination"] = shorten(f"ssh://{asked.login}")
     if asked.command is not None:
         key = "subsystem" if asked.is_subsystem else "command"
-        detail[key] = shorten(asked.command, most=_COMMAND)
+        detail[key] = shorten(asked.command, limit=_COMMAND)
     if not admitted.is_pinned:
         detail["unpinned"] = True
     return {**detail, "bytes": sent, "received": received}
@@ -270,7 +272,7 @@ def tell_verbosely(admitted: Admitted) -> str:
 # ssh's exit status for its own errors (ssh(1)).
 _FAILED = 255
 # Longer output is that of a session.
-_MOST_BYTES = 8192
+_MAX_BYTES = 8192
 
 _UNVERIFIED = b"Host key verification failed."
 _CHANGED = b"REMOTE HOST IDENTIFICATION HAS CHANGED"
@@ -290,7 +292,7 @@ class LoginAdvice:
 
     async def emit(self, stream: Stream, data: bytes) -> None:
         """Forward the data."""
-        if len(self._heard) <= _MOST_BYTES:
+        if len(self._heard) <= _MAX_BYTES:
             self._heard += data
         await self._emit(stream, data)
 
@@ -301,7 +303,7 @@ class LoginAdvice:
             await self._emit("stderr", f"airlock: {advice}{end}".encode())
 
     def _find(self) -> str | None:
-        if len(self._heard) > _MOST_BYTES:
+        if len(self._heard) > _MAX_BYTES:
             return None
         if _CHANGED in self._heard:
             return (
