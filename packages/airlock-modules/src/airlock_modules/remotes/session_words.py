@@ -330,7 +330,7 @@ class _Reader:
                 raise RemoteError("-s has no subsystem behind the destination", rule="words")
             return None
         command = " ".join(self.rest)
-        if len(command.encode("utf-8", "surrogateescape")) > _MAX_COMMAND:
+        if len(command.encode("utf-8", "surrogatepass")) > _MAX_COMMAND:
             raise RemoteError(
                 f"the command is longer than {_MAX_COMMAND} bytes: send it on stdin",
                 rule="command",

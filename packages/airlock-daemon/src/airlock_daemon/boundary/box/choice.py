@@ -416,5 +416,5 @@ def _let_ask(box: Box, asks: tuple[str, ...], maker: Maker, generation: Generati
     return replace(
         box,
         operations=(*box.operations, *transports),
-        asks=asks,
+        requests=asks,
     )
