@@ -14,12 +14,13 @@ from trio.testing import MockClock
 from airlock_daemon.boundary.fairness.gate import Starts
 from airlock_daemon.boundary.fairness.turns import Rounds
 from airlock_daemon.boundary.identity.peer import make_bridged_pair
+from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.clients import Clients
-from airlock_daemon.serving.daemon.listener import Listener
+from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.request.state import AgentState
-from airlock_daemon.serving.session import ClientWatch
+from airlock_daemon.serving.session import ClientWatch, Reason
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 
@@ -42,8 +43,41 @@ def count_answered(clients: list[socket.socket]) -> int:
     return answered
 
 
+class Faulty:
+    """A service with a fault in a child task, at the moment when a connection is cancelled."""
+
+    def __init__(self) -> None:
+        self.served = 0
+
+    async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
+        """As `Service.serve`."""
+        self.served += 1
+        with connection:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_fail_when_cancelled)
+                nursery.start_soon(trio.sleep_forever)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+
+    def stop(self, reason: Reason) -> None:
+        """As `Service.stop`."""
+
+    def put(self, error: Denied) -> bytes:
+        """As `Service.put`."""
+        raise AssertionError(error)
+
+
+async def _fail_when_cancelled() -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        raise ValueError
+
+
 @asynccontextmanager
-async def crowded(folder: Path, *, connections: int = 1) -> AsyncIterator[tuple[Listener, Crowd]]:
+async def crowded(
+    folder: Path, *, connections: int = 1, service: Service | None = None
+) -> AsyncIterator[tuple[Listener, Crowd]]:
     """A listener whose agent has one connection open, and twenty clients that wait there."""
     audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
     watch = ClientWatch()
@@ -74,7 +108,7 @@ async def crowded(folder: Path, *, connections: int = 1) -> AsyncIterator[tuple[
         async with trio.open_nursery() as nursery:
             nursery.start_soon(shared.rounds.run)
             nursery.start_soon(watch.run)
-            listener = Listener(shared, agent, listening, Clients(shared, agent))
+            listener = Listener(shared, agent, listening, service or Clients(shared, agent))
             yield listener, Crowd(listening, clients)
             nursery.cancel_scope.cancel()
         trio.lowlevel.remove_instrument(shared.rounds)
@@ -91,6 +125,21 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
         assert count_answered(crowd.clients) == 11
         await trio.sleep(0.4)
         assert count_answered(crowd.clients) == 15
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_fault_beside_a_cancellation_ends_one_connection(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The others are served, by this task or the next."""
+    faulty = Faulty()
+    async with (
+        crowded(tmp_path, connections=100, service=faulty) as (listener, _),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(listener.run, nursery)
+        await trio.sleep(1)
+        assert faulty.served == 20
         nursery.cancel_scope.cancel()
 
 

@@ -126,8 +126,9 @@ class Listener:
                     watched.listen(pass_on)
                 try:
                     await self._service.serve(first, scope)
-                except Exception:  # noqa: BLE001 - whatever went wrong
-                    log.exception(_FAULT)
+                except* Exception as faults:  # noqa: BLE001 - whatever went wrong
+                    # Perhaps beside the cancellation of the task, which goes on.
+                    log.error(_FAULT, exc_info=faults)
                 if self._served is not first:
                     return
                 watched.ignore()
