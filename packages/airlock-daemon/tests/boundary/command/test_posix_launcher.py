@@ -89,6 +89,27 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(") ")[2][0] != "Z"
 
 
+async def test_a_tool_gets_its_arguments_directory_variables_and_limits(
+    starter: Starter, tmp_path: Path
+) -> None:
+    """And no descriptor but three, no blocked and no ignored signal."""
+    tool = await starter.start(
+        "/bin/sh",
+        "-c",
+        "pwd; echo $A $1; ulimit -n; ls /proc/self/fd | wc -l; grep -c 0000000000000000 <<E\n"
+        "$(grep -E 'Sig(Blk|Ign)' /proc/self/status)\nE\nexit 3",
+        "sh",
+        "word",
+        environment={"PATH": os.defpath, "A": "b\udcff"},
+    )
+    said = await report(tool)
+    text = os.read(tool.output, 65536).decode("utf-8", "surrogateescape")
+    await tool.launch.wait_gone()
+    tool.launch.close()
+    os.close(tool.output)
+    assert (said, text) == (Ended(3, None), f"{tmp_path}\nb\udcff word\n{NOFILE}\n4\n2\n")
+
+
 async def test_long_arguments_arrive_and_too_long_ones_are_named(starter: Starter) -> None:
     """As the kernel has it, and not a message's size."""
     assert await finish(await starter.start("/bin/true", "x" * 100_000)) == Ended(0, None)
