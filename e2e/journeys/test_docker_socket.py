@@ -144,6 +144,10 @@ def test_the_project_is_mounted_for_its_owner(place: Place) -> None:
     assert said == ""
     account, made = place.person.account, place.project.path / "made"
     assert made.read_text().strip() == str(account.uid) == str(made.stat().st_uid)
+    name = f"owned-{uuid.uuid4().hex[:8]}"
+    place.run(f'docker run -d --name {name} -v "$PWD:/src" {place.busybox} sleep 600')
+    said = place.run(f"docker exec --user 0 {name} id -u; docker rm -f {name} >&2")
+    assert said.strip() == str(account.uid)
     folder = account.make_directory(account.make_directory(place.project.path / "deep") / "er")
     place.run(f'docker run --rm -v "$PWD/deep:/src" {place.busybox} touch /src/er/below')
     assert (folder / "below").stat().st_uid == account.uid
