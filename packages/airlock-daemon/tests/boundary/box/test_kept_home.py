@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box import kept_home
@@ -178,6 +179,36 @@ async def test_what_is_measured_of_a_home(
     assert [*tmp_path.iterdir()] == ([] if is_ended else [home])
 
 
+@pytest.mark.parametrize("is_measured", [False, True])
+async def test_a_home_goes_though_a_client_hangs_up_before_it_is_put_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_measured: bool
+) -> None:
+    """As while all threads for homes are busy."""
+
+    async def measure(*_: object) -> tuple[bool, float]:
+        await trio.lowlevel.checkpoint()
+        return False, 0.0
+
+    if is_measured:
+        monkeypatch.setattr(kept_home, "look_in_thread", measure)
+    monkeypatch.setattr(kept_home, "MAX_FILES", 0)
+    home = tmp_path / "home"
+    (home / "directory").mkdir(parents=True)
+    found = home.stat()
+    file_id = (found.st_dev, found.st_ino)
+    shared = Shared(str(home), HOME, file_id, read_only=False, is_kept=True)
+    limiter = trio.CapacityLimiter(1)
+    used = HomeInUse(shared, Limits(), due={}, limiter=limiter, end=lambda: None)
+    limiter.acquire_on_behalf_of_nowait("others")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(used.settle)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    limiter.release_on_behalf_of("others")
+    await used.clean_up()
+    assert [*tmp_path.iterdir()] == []
+
+
 async def test_a_command_ends_though_its_home_cannot_be_measured_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +343,36 @@ def test_a_directory_for_files_may_be_made_by_another_command_meanwhile(
     home.mkdir(parents=True)
     monkeypatch.setattr(os, "mkdir", make)
     assert keep_home(box, str(home), box_identity()).kept_home is not None
+    assert (home / ".config/tool/file").read_text() == "new\n"
+
+
+@pytest.mark.parametrize("trick", ["link to a directory", "link below", "directory"])
+@pytest.mark.parametrize("is_far", [False, True])
+def test_another_command_may_clear_the_way_meanwhile(
+    folder: Path, box: Box, monkeypatch: pytest.MonkeyPatch, trick: str, *, is_far: bool
+) -> None:
+    """It may have made its directory, too."""
+    unlink, rename = os.unlink, os.rename
+
+    def unlink_late(path: str, *, dir_fd: int | None = None) -> None:
+        unlink(path, dir_fd=dir_fd)
+        if is_far:
+            os.mkdir(path, 0o700, dir_fd=dir_fd)
+        unlink(path, dir_fd=dir_fd)
+
+    def rename_late(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        if new.endswith("-aside"):
+            rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    home, outside = folder / "state/homes/my/tool", folder / "outside"
+    home.mkdir(parents=True)
+    outside.mkdir()
+    TRICKS[trick](home, outside)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink_late)
+        patch.setattr(os, "rename", rename_late)
+        assert keep_home(box, str(home), box_identity()).kept_home is not None
     assert (home / ".config/tool/file").read_text() == "new\n"
 
 

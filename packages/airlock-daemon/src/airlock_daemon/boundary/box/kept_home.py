@@ -140,7 +140,8 @@ def _write(home: int, name: str, content: bytes, identity: Identity) -> None:
         try:
             os.rename(new, last, src_dir_fd=directory, dst_dir_fd=directory)
         except IsADirectoryError:
-            os.rename(last, f"{new}-aside", src_dir_fd=directory, dst_dir_fd=directory)
+            with suppress(FileNotFoundError):
+                os.rename(last, f"{new}-aside", src_dir_fd=directory, dst_dir_fd=directory)
             os.rename(new, last, src_dir_fd=directory, dst_dir_fd=directory)
 
 
@@ -151,10 +152,10 @@ def _enter(above: int, name: str, identity: Identity) -> int:
     except FileNotFoundError:
         pass
     except OSError:
-        # A symlink or not a directory.
-        os.unlink(name, dir_fd=above)
+        # A symlink or not a directory. Another command of the module may be as far, or farther.
+        with suppress(FileNotFoundError, IsADirectoryError):
+            os.unlink(name, dir_fd=above)
     with suppress(FileExistsError):
-        # Another command of the module may be as far.
         os.mkdir(name, 0o700, dir_fd=above)
     made = os.open(name, _DIRECTORY, dir_fd=above)
     _give(made, identity)
@@ -213,18 +214,19 @@ class HomeInUse:
 
     async def settle(self) -> str | None:
         """After the command, set a home that is too large aside; returns a warning for clients."""
-        self._is_settled = True
         if not self._is_ended and trio.current_time() < self._due.get(self._home.path, 0.0):
+            self._is_settled = True
             return None
         root = _open_again(self._home)
         if root is not None:
             try:
                 if await self._fits(root):
+                    self._is_settled = True
                     return None
             finally:
                 os.close(root)
-        self._is_too_large = True
-        await run_in_thread(partial(_put_away, self._home), limiter=self._limiter)
+        self._is_settled = self._is_too_large = True
+        await self._put_away()
         return (
             f"warning: the home of this command was removed: it keeps {self._most >> 20} MiB and "
             f"{MAX_FILES} files at most, in directories that can be read; write to the workspace "
@@ -241,8 +243,14 @@ class HomeInUse:
             if not self._is_settled:
                 await self.settle()
             if self._is_too_large:
+                # `settle` may have been cancelled before a thread was free.
+                await self._put_away()
                 remove = partial(_remove_put_away, os.path.dirname(self._home.path))
                 await run_in_thread(remove, limiter=self._limiter, abandon_on_cancel=False)
+
+    async def _put_away(self) -> None:
+        act = partial(_put_away, self._home)
+        await run_in_thread(act, limiter=self._limiter, abandon_on_cancel=False)
 
     async def _fits(self, root: int) -> bool:
 
