@@ -1,6 +1,8 @@
 """Tests of `engine.listing`: a list is taken apart as it comes, and what is too long left out."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.engine import MAX_OBJECT, Listing
+from airlock_modules.engine import MAX_OBJECT, Listing, listing
 
 _text = st.text('ab"\\[]{},:\u2028é', max_size=8)
 _value = st.recursive(
@@ -52,6 +54,23 @@ def test_lists_are_found_in_an_object(
     answer = {"Images": images, **more, "Volumes": volumes, "Warnings": None}
     found = {name: value for name, value in (("Images", images), ("Volumes", volumes)) if value}
     assert read(json.dumps(answer).encode(), step) == (found, 0)
+
+
+def test_no_text_is_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a long label that comes in many pieces would cost its length for each."""
+    real, seen = listing._TOKEN, 0
+
+    class Counting:
+        def finditer(self, data: bytes) -> Iterator[re.Match[bytes]]:
+            nonlocal seen
+            seen += len(data)
+            return real.finditer(data)
+
+    monkeypatch.setattr(listing, "_TOKEN", Counting())
+    objects = [{"Labels": {"x": "\\" * (MAX_OBJECT // 2 - 100)}}]
+    data = json.dumps(objects).encode()
+    assert read(data, 1 << 14) == ({"": objects}, 0)
+    assert seen < len(data) + 1000
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ class Listing:
         self.form = b""
         self._open = b""
         self._key = b'""'
-        # What has come of an object, None for one that is too long; and of a text.
+        # What has come of an object, None for one that is too long; and of a text outside, or that
+        # one in the object has begun.
         self._held: bytearray | None = None
         self._rest = b""
 
@@ -36,7 +37,7 @@ class Listing:
         Raises msgspec.DecodeError for what is no JSON.
         """
         data, found = self._rest + data, dict[str, list[dict[str, Any]]]()
-        start = end = 0
+        start, end = len(self._rest), 0
         for token in _TOKEN.finditer(data):
             mark = token[0]
             if token[1] == b"":
@@ -53,7 +54,7 @@ class Listing:
                     self._take(data[start:end], found)
             elif self._open == b"{":
                 self._key = mark
-        self._hold(data[start:end], data[end:])
+        self._hold(data[start:], data[end:])
         return found
 
     def end(self) -> None:
@@ -73,9 +74,9 @@ class Listing:
         self._rest = rest
         if self._held is not None:
             self._held += data
-            if len(self._held) + len(rest) > self._longest:
+            if len(self._held) > self._longest:
                 self._held = None
-        if self._held is None and (self._open != b"{" or len(rest) > self._longest):
-            # Of a text that is not needed: that it has begun, and whether an escape has.
+        if self._open != b"{" or len(rest) > self._longest:
+            # Of a text that is held or not needed: that it has begun, and whether an escape has.
             escapes = len(rest) - len(rest.rstrip(b"\\"))
             self._rest = b'"' + b"\\" * (escapes % 2) if b'"' in rest else b""

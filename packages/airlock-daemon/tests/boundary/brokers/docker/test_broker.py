@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import h11
 import msgspec
@@ -359,6 +359,40 @@ async def test_a_long_list_is_read_in_turns(
         assert turns > 20
         here.engine.answers["GET", "/v1.45/volumes"] = (200, {"Volumes": [volume] * 90})
         status, answer = await client.ask("GET /volumes")
+        assert (status, "more than 8 MiB to list" in answer["message"]) == (503, True)
+
+
+async def test_of_what_is_pruned_only_names_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any number of images with long labels; of what is removed with an agent, too."""
+    async with scene(tmp_path) as here:
+        name = OwnImages("a", "0").outer(read_image_name("mine"))
+        image = {"Id": _IMAGE, "RepoTags": [name], "Labels": {"x": "y" * 1_000_000}}
+        answers, client = here.engine.answers, here.connect()
+        answers["GET", "/v1.45/images/json"] = (200, [image] * 20)
+        answers["DELETE", f"/v1.45/images/{name}"] = (200, [{"Untagged": name}])
+        filters = quote(json.dumps({"dangling": ["false"]}))
+        turns, real = 0, here.agent.turns.take
+
+        async def take() -> None:
+            nonlocal turns
+            turns += 1
+            await real()
+
+        monkeypatch.setattr(here.agent.turns, "take", take)
+        status, answer = await client.ask(f"POST /images/prune?filters={filters}")
+        assert (status, len(answer["ImagesDeleted"])) == (200, 20)
+        assert turns > len(json.dumps([image] * 20)) >> 14
+        for kind in ("containers/json", "networks", "volumes"):
+            answers["GET", f"/v1.45/{kind}"] = (200, {"Volumes": []} if kind == "volumes" else [])
+        assert await remove_own(here.agent.engine, here.agent.ownership) == []
+        # Names are not endless either.
+        answers["GET", "/v1.45/images/json"] = (
+            200,
+            [{**image, "RepoTags": [name] * 9000, "Labels": {}}] * 40,
+        )
+        status, answer = await client.ask(f"POST /images/prune?filters={filters}")
         assert (status, "more than 8 MiB to list" in answer["message"]) == (503, True)
 
 

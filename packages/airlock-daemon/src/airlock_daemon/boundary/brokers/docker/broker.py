@@ -288,14 +288,15 @@ class _Call:
     async def _look_up(self, reference: Reference, view: View) -> Found | None:
         """An image; None if there is none, which the call then tells."""
         try:
-            return await Lookups(self._agent.engine, view).find(reference)
+            return await Lookups(self._agent.engine, view, self._agent.turns).find(reference)
         except Refused:
             return None
 
     async def _make(self, making: Making, found: FoundCall, view: View) -> None:
         """Make the call, and answer with what the engine answers."""
         first = await making.prepare()
-        async with self._broker.ports.claim(first.starts, self._agent.engine, view):
+        agent = self._agent
+        async with self._broker.ports.claim(first.starts, agent.engine, view, agent.turns):
             prepared: Prepared | None = first
             while prepared is not None:
                 prepared = await self._try(prepared, found, view)
@@ -325,7 +326,7 @@ class _Call:
         if head.path == PORTS:
             await self._switch_for_port()
             stream = ClientStream(self._connection, self._agent.closer)
-            await self._broker.ports.serve(stream, engine, view)
+            await self._broker.ports.serve(stream, engine, view, self._agent.turns)
             return
         async with connect(port, engine, view, self._agent.turns) as server:
             await self._switch_for_port()

@@ -97,6 +97,8 @@ class EngineConnection:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._http = h11.Connection(h11.CLIENT)
+        # What `read_much` has yet to return.
+        self._ahead = bytearray()
 
     @classmethod
     async def open(cls, engine: str) -> Self:
@@ -186,11 +188,12 @@ class EngineConnection:
         return bytes(found)
 
     async def read_much(self, limit: int) -> bytes:
-        """Read the next `limit` bytes of the answer's body, or a few more. Raises Failed."""
-        found = bytearray()
-        while len(found) < limit and (piece := await self.read()):
-            found += piece
-        return bytes(found)
+        """Read the next `limit` bytes of the answer's body, fewer at its end. Raises Failed."""
+        while len(self._ahead) < limit and (piece := await self.read()):
+            self._ahead += piece
+        found = bytes(self._ahead[:limit])
+        del self._ahead[:limit]
+        return found
 
     @property
     def early(self) -> bytes:

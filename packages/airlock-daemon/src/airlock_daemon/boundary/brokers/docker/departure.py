@@ -69,13 +69,13 @@ async def remove_own(engine: str, ownership: Ownership) -> list[str]:
         choose = partial(_choose, kind, ownership)
         try:
             found, dropped = await ask_list(
-                engine, path, filters, view, is_wanted=choose, longest=_MAX_LENGTH
+                engine, path, filters, view, pick=choose, turns=None, longest=_MAX_LENGTH
             )
         except Failed as failed:
             failure = failure or failed
             continue
         left += [f"one of its {kind} that is too long to be looked at"] * dropped
-        for name, end in [one for each in found for one in choose(each)]:
+        for name, end in found:
             status, _ = await request_json(engine, "DELETE", f"{base}/{kind}/{end}")
             if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND:
                 left.append(name.removeprefix("/"))

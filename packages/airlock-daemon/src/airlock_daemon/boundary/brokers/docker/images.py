@@ -6,7 +6,7 @@ from a person's image, but by a pull from that registry. A file of the state dir
 images are the agent's, so that a restart of the daemon forgets none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import request_json, unusual
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.state import State
 from airlock_modules.engine import (
@@ -126,8 +127,9 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 class Images:
     """What one call about images looks up, decides and notes."""
 
-    def __init__(self, engine: str, view: View, record: ImageRecord) -> None:
+    def __init__(self, engine: str, view: View, record: ImageRecord, turns: TurnSource) -> None:
         self._engine = engine
+        self._turns = turns
         self._view = view
         self._record = record
         self._base = f"/v{view.version[0]}.{view.version[1]}/images"
@@ -288,17 +290,18 @@ class Images:
             raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
         is_all = filters.get("dangling") in (["false"], ["0"])
 
-        def is_wanted(each: Mapping[str, Any]) -> bool:
-            tags = _list_tags(each)
-            return (is_all or not tags) and self._owns(str(each.get("Id")), tags)
+        def pick(each: Mapping[str, Any]) -> Iterator[list[str]]:
+            tags, identity = _list_tags(each), str(each.get("Id"))
+            if (is_all or not tags) and self._owns(identity, tags):
+                yield tags or [identity]
 
         left = _without(filters, "dangling")
         found, _ = await ask_list(
-            self._engine, "/images/json", left, self._view, is_wanted=is_wanted
+            self._engine, "/images/json", left, self._view, pick=pick, turns=self._turns
         )
         removed: list[Any] = []
-        for each in found:
-            status, answer = await self._remove_all(_list_tags(each) or [str(each.get("Id"))])
+        for names in found:
+            status, answer = await self._remove_all(names)
             removed += answer if status == HTTPStatus.OK else []
         return {"ImagesDeleted": self._tell(removed), "SpaceReclaimed": 0}
 

@@ -14,6 +14,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import request_json, unusual
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
     JOINS,
@@ -79,10 +80,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Lookups:
     """The lookups of one call, by the engine at the socket `engine`."""
 
-    def __init__(self, engine: str, view: View, *, may_read: bool = False) -> None:
+    def __init__(
+        self, engine: str, view: View, turns: TurnSource, *, may_read: bool = False
+    ) -> None:
         """With `may_read` a person's container that is granted for reading is found."""
         self._engine = engine
         self._view = view
+        self._turns = turns
         self._may_read = may_read
         major, minor = view.version
         self._base = f"/v{major}.{minor}"
@@ -344,8 +348,9 @@ class Lookups:
     async def require_room(self, kind: str) -> None:
         """Refuse to make one more than the agent may have. Raises Refused and Failed."""
         filters = {"label": self._view.ownership.filters}
+        path, turns = f"/{kind}s", self._turns
         found, dropped = await ask_list(
-            self._engine, f"/{kind}s", filters, self._view, is_wanted=lambda _: True
+            self._engine, path, filters, self._view, pick=lambda _: (1,), turns=turns
         )
         if (count := len(found) + dropped) >= _MAX[kind]:
             raise Refused(

@@ -190,12 +190,12 @@ class Making:
         """
         self._has_listener = has_listener
         self._agent = agent
-        self._images = Images(agent.engine, view, record)
+        self._images = Images(agent.engine, view, record, agent.turns)
         self._body = body
         self._view = view
         self._found = found
         self._query = dict(found.query)
-        self._lookups = Lookups(agent.engine, view, may_read=found.call.reads)
+        self._lookups = Lookups(agent.engine, view, agent.turns, may_read=found.call.reads)
         for reference, image in judged.items():
             self._lookups.bind(reference, image)
 
@@ -302,7 +302,7 @@ class Making:
         for each in list_references(order.body):
             if each.kind == "container":  # whose network it joins
                 await self._lookups.require_granted(await self._lookups.find(each))
-        own, dropped = await list_own(self._agent.engine, self._view)
+        own, dropped = await list_own(self._agent.engine, self._view, self._agent.turns)
         if len(own) + dropped >= grant.containers:
             raise Refused(
                 f"the agent has {grant.containers} containers, as many as it may have",
@@ -583,7 +583,7 @@ class Making:
         if filters.keys() - {"label"}:
             raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
         filters |= {"status": ["created", "exited", "dead"]}
-        own, _ = await list_own(self._agent.engine, self._view, filters)
+        own, _ = await list_own(self._agent.engine, self._view, self._agent.turns, filters)
         removed = []
         for each in own:
             status, _ = await request_json(self._agent.engine, "DELETE", f"{base}{each['Id']}?v=1")

@@ -11,7 +11,7 @@ import errno
 import random
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -30,7 +30,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
 )
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness.turns import TurnQueue, TurnSource
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import BIND_TO_DEVICE
 from airlock_modules.engine import (
@@ -143,7 +143,7 @@ class PublishedPorts:
         """Whether a container of the agent listens at ports."""
         return bool(self._listeners)
 
-    async def serve(self, stream: ClientStream, engine: str, view: View) -> None:
+    async def serve(self, stream: ClientStream, engine: str, view: View, turns: TurnSource) -> None:
         """Tell a shim the ports until it or the engine has gone. Raises Failed."""
         listener = _Listener(stream)
         self._listeners.add(listener)
@@ -154,22 +154,24 @@ class PublishedPorts:
                     nursery.start_soon(_watch, engine, view, listener)
                     while True:
                         await listener.wait()
-                        await self._show(listener, engine, view)
+                        await self._show(listener, engine, view, turns)
         finally:
             self._listeners.discard(listener)
         if listener.error is not None:
             raise listener.error
 
-    async def _show(self, listener: _Listener, engine: str, view: View) -> None:
+    async def _show(self, listener: _Listener, engine: str, view: View, turns: TurnSource) -> None:
         try:
-            running = await list_published(engine, view)
+            running = await list_published(engine, view, turns)
         except Failed as error:
             listener.fail(error)
         else:
             await listener.show(partial(self._join, running))
 
     @asynccontextmanager
-    async def claim(self, container: Found | None, engine: str, view: View) -> AsyncIterator[None]:
+    async def claim(
+        self, container: Found | None, engine: str, view: View, turns: TurnSource
+    ) -> AsyncIterator[None]:
         """Have the agent's own container listen at the ports of one that is about to start.
 
         Raises Refused if that is impossible, and Failed. On exit only containers that run count.
@@ -177,7 +179,7 @@ class PublishedPorts:
         if container is None or not container.ports:
             yield
             return
-        running = await list_published(engine, view)
+        running = await list_published(engine, view, turns)
         others = {port for port, each in running.items() if each.container != container.id}
         wanted = frozenset(container.ports)
         if taken := wanted & (others | set(+self._claimed)):
@@ -211,10 +213,10 @@ class PublishedPorts:
         return frozenset.intersection(*refused) if refused else frozenset()
 
 
-async def list_published(engine: str, view: View) -> dict[int, Published]:
+async def list_published(engine: str, view: View, turns: TurnSource) -> dict[int, Published]:
     """The ports of the agent's containers that run. Raises Failed."""
     found: dict[int, Published] = {}
-    own, _ = await list_own(engine, view)
+    own, _ = await list_own(engine, view, turns)
     for each in own:
         if each.get("State") not in ("running", "paused"):
             continue
@@ -230,18 +232,20 @@ async def list_published(engine: str, view: View) -> dict[int, Published]:
 
 
 async def list_own(
-    engine: str, view: View, filters: Mapping[str, object] | None = None
+    engine: str, view: View, turns: TurnSource, filters: Mapping[str, object] | None = None
 ) -> tuple[list[dict[str, Any]], int]:
     """The agent's containers, running or not, as the engine lists them. Raises Failed.
 
     `filters` name their labels, too. The number is of those that are too long to be looked at.
     """
 
-    def is_own(each: dict[str, Any]) -> bool:
-        return view.ownership.owns((each.get("Names") or [""])[0], each.get("Labels"))
+    def pick(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if view.ownership.owns((each.get("Names") or [""])[0], each.get("Labels")):
+            yield each
 
     given = {"label": view.ownership.filters} if filters is None else filters
-    return await ask_list(engine, "/containers/json?all=1", given, view, is_wanted=is_own)
+    path = "/containers/json?all=1"
+    return await ask_list(engine, path, given, view, pick=pick, turns=turns)
 
 
 def choose_ports(wanted: Mapping[int, int], others: list[dict[str, Any]]) -> dict[int, int]:
@@ -268,7 +272,7 @@ async def connect(
     port: int, engine: str, view: View, turns: TurnQueue
 ) -> AsyncIterator[trio.SocketStream]:
     """A connection to a published port. Raises Refused and Failed."""
-    published = (await list_published(engine, view)).get(port)
+    published = (await list_published(engine, view, turns)).get(port)
     if published is None:
         raise Refused(
             f"no container of the agent that runs has the port {port}",
@@ -276,7 +280,7 @@ async def connect(
             status=HTTPStatus.NOT_FOUND,
             rule="ports",
         )
-    stream = await _reach(published, engine, view)
+    stream = await _reach(published, engine, view, turns)
     if stream is not None:
         async with stream:
             yield stream
@@ -285,12 +289,14 @@ async def connect(
             yield entered
 
 
-async def _reach(published: Published, engine: str, view: View) -> trio.SocketStream | None:
+async def _reach(
+    published: Published, engine: str, view: View, turns: TurnSource
+) -> trio.SocketStream | None:
     """Connect to a container's address in a network of the agent; None if this host reaches none.
 
     Raises Failed.
     """
-    lookups = Lookups(engine, view)
+    lookups = Lookups(engine, view, turns)
     for network, address in published.addresses.items():
         try:
             found = lookups.require_internal(await lookups.find(Reference("network", network)))
