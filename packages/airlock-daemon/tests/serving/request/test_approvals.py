@@ -126,6 +126,29 @@ def test_input_that_is_sent_meanwhile_is_not_lost(daemon: Daemon) -> None:
     assert answer.text() == "early\n"
 
 
+@pytest.mark.parametrize("still_asks", [True, False])
+def test_nor_is_it_if_a_reload_makes_another_command_of_it(
+    daemon: Daemon, *, still_asks: bool
+) -> None:
+    """Whether that is asked about as well, or not any more."""
+    with daemon.connect() as connection:
+        words = ("sh", "-c", ": asked $LATE; cat")
+        connection.sendall(request(*words, features=["stdin", "env"], env={"LATE": "x"}))
+        wait_for_questions(daemon.world)
+        for params in ({"data": "early\n"}, {"eof": True}):
+            message = {"jsonrpc": "2.0", "method": "stdin", "params": params}
+            connection.sendall(json.dumps(message).encode() + b"\n")
+        more = '[env]\nforward = ["LATE"]\n[deny]\nargs = []\n'
+        daemon.world.write_module("sh", "/bin/sh", more)
+        if not still_asks:
+            daemon.world.write_profile(PROFILE.replace("asked", "else"))
+        run(daemon.world, "reload")
+        for _ in range(1 + still_asks):
+            approve(daemon.world)
+        answer = read_answer(connection)
+    assert answer.text() == "early\n"
+
+
 def test_signals_that_are_sent_meanwhile_are_not_kept(daemon: Daemon) -> None:
     """No command is there to get them, and a client may send any number."""
     with daemon.connect() as connection:

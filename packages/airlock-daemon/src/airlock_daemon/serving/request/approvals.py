@@ -421,6 +421,9 @@ async def _hold(job: Job, asked: ApprovalRequest, call: Call) -> Ended | None:
             ended = Ended(128 + ENDING[said.name], said.name)
             scope.cancel()
 
+    # What it sent while it waited under earlier rules.
+    call.session.replay(hear)
+
     async def tell(line: str) -> None:
         buffer_start(job, call)
         text = f"airlock: {line}{job.line_end}"
