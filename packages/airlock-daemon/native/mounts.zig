@@ -52,7 +52,9 @@ pub fn move(from: [*:0]const u8, to: [*:0]const u8, expected: [*:0]const u8) ?li
 
 fn compare(target: i32, expected: [*:0]const u8) ?linux.E {
     var found: linux.Statx = undefined;
-    if (failed(linux.statx(target, "", linux.AT.EMPTY_PATH, linux.STATX_INO, &found))) |errno| return errno;
+    // As the daemon has looked: a file system that is not answered any more is not asked.
+    const dont_sync = 0x4000;
+    if (failed(linux.statx(target, "", linux.AT.EMPTY_PATH | dont_sync, linux.STATX_INO, &found))) |errno| return errno;
     var buffer: [64]u8 = undefined;
     const numbers = .{ expected[0], found.dev_major, found.dev_minor, found.ino };
     const word = std.fmt.bufPrint(&buffer, "{c}{d}:{d}:{d}", numbers) catch unreachable;

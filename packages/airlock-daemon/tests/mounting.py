@@ -1,5 +1,6 @@
 """Mounts for tests: a process with a container's mount namespace, and small disks."""
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
@@ -46,6 +47,24 @@ def bound(source: Path, target: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(target)], check=True)
+
+
+@contextmanager
+def unserved(folder: Path, *, options: str) -> Iterator[None]:
+    """A FUSE file system with `options` at `folder` whose server has died."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
+        pytest.skip("mounting a file system of one's own takes root and /dev/fuse")
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    words = f"fd={fuse},rootmode=40000,group_id=0,{options}".encode()
+    # mount(8) looks at what it has mounted, and fails.
+    failed = ctypes.CDLL(None).mount(b"none", os.fsencode(folder), b"fuse", 0, words)
+    os.close(fuse)
+    if failed:
+        pytest.skip("a FUSE file system cannot be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow
 from boxing import needs_bubblewrap
 from container_hosts import Host, Runner, new_host, plan
-from mounting import bound, small_disk
+from mounting import bound, small_disk, unserved
 from worlds import World
 
 if TYPE_CHECKING:
@@ -156,3 +157,52 @@ async def test_a_box_made_ahead_of_something_else_is_left(runner: Runner, host: 
             while runner.pool._waiting[0].launch.is_waiting():
                 await trio.lowlevel.checkpoint()
         assert await host.run_by(runner, LOOK) == ""
+
+
+DEAD, ANOTHERS = "user_id=0,allow_other", "user_id=12345"
+
+
+@pytest.mark.parametrize("options", [DEAD, ANOTHERS])
+def test_a_mount_that_cannot_be_looked_at_is_named(host: Host, options: str) -> None:
+    """To try again would not help."""
+    with (
+        unserved(host.make("workspace/own"), options=options),
+        pytest.raises(Denied, match='/own" is a mount of the host') as caught,
+    ):
+        host.run(LOOK)
+    assert "unmount it" in caught.value.hint
+    assert "try again" not in caught.value.hint
+
+
+async def test_of_a_dead_one_what_the_kernel_knows_is_enough(runner: Runner, host: Host) -> None:
+    """A cover needs no answer of whoever has served it."""
+    with unserved(host.make("workspace/own"), options=DEAD), host.enter() as workspace:
+        assert workspace.mounts is not None
+        workspace.mounts.host_paths = HostPaths(in_thread=True)
+        box = await workspace.mounts.host_paths.settle(lambda: plan(workspace), runner.lookups)
+        output = host.root / "output"
+        with output.open("w") as file:
+            await runner.run(workspace, "ls -A own; echo end", file.fileno(), box=box)
+    assert output.read_text() == "end\n"
+
+
+async def test_another_users_is_refused_wherever_it_is_looked_at(
+    runner: Runner, host: Host
+) -> None:
+    """Its root can be opened, and nothing more."""
+    with unserved(host.make("workspace/own"), options=ANOTHERS), host.enter() as workspace:
+        assert workspace.mounts is not None
+        workspace.mounts.host_paths = HostPaths(in_thread=True)
+        with pytest.raises(Denied, match="cannot be looked at"):
+            await workspace.mounts.host_paths.settle(lambda: plan(workspace), runner.lookups)
+
+
+def test_a_link_that_a_profile_hides_is_named(world: World) -> None:
+    """Nothing can be mounted over a link, and what it leads to is another path."""
+    world.write_profile("[workspace]\nhide = ['/workspace/.env']\n")
+    with new_host(world) as host:
+        (host.workspace / "env").write_text(SECRET)
+        (host.workspace / ".env").symlink_to("env")
+        with pytest.raises(Denied, match='env" is a symlink') as caught:
+            host.run(LOOK)
+    assert "remove the link" in caught.value.hint

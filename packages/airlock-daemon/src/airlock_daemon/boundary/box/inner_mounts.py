@@ -175,10 +175,22 @@ class _View(msgspec.Struct, frozen=True):
     def place(self, what: Shared | Memory | Null | Cover, target: str, above: Shared) -> Placed:
         """Place `what` over the file that is now at `target`. Raises Denied if there is none."""
         path = _find_below(above, target)
-        covers = self.mounts.host_paths.file_id(path)
+        host_paths, is_mount = self.mounts.host_paths, path in self.mounts.host_rows.seen
+        covers = host_paths.file_id(path)
+        if covers is None and is_mount:
+            # A cover by name alone would not do: the container can rename the host's mount points.
+            raise _refuse_to_cover(
+                f"{quote(path)} is a mount of the host's that cannot be looked at",
+                hint="have a person on the host unmount it, or make it readable for the daemon",
+            )
         if covers is None:
             raise explain_changed(quote(path))
-        return Placed(what, target, covers, is_mount=path in self.mounts.host_rows.seen)
+        if not host_paths.is_plain(path):
+            raise _refuse_to_cover(
+                f"{quote(path)} is a symlink, or lies behind one, and is to be covered in a box",
+                hint="remove the link; a profile can hide what it leads to, by the path of that",
+            )
+        return Placed(what, target, covers, is_mount=is_mount)
 
     def _may_show(self, path: str) -> bool:
         host_paths = self.mounts.host_paths
@@ -263,6 +275,10 @@ def _refuse(target: str, problem: str) -> Denied:
         hint="mount it directly below the workspace or another mount, mount nothing above it "
         "elsewhere, or run the tool in the container itself",
     )
+
+
+def _refuse_to_cover(problem: str, *, hint: str) -> Denied:
+    return Denied(problem, layer="sandbox", rule="inner-mount", hint=hint)
 
 
 def _cover_strangers(

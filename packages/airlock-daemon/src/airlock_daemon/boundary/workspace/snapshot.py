@@ -188,6 +188,9 @@ def _look_at_once(path: str) -> HostPath | None:
         return None
     try:
         status = read_known_status(descriptor)
+    except OSError:
+        # The root of another user's FUSE file system can be opened, and tells nothing.
+        return None
     finally:
         os.close(descriptor)
     if stat.S_ISLNK(status.st_mode) or os.path.normpath(path) != path:
