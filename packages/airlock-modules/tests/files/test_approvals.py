@@ -160,7 +160,16 @@ def test_a_repository_is_written_as_in_git(place: str) -> None:
         ("git fetch ** main", "git fetch"),
         ("ssh ssh://me@prod:2222/", "ssh me@prod:2222"),
         ("ssh prod/path reboot", "ssh prod reboot"),
+        ("ssh prod:/path reboot", "ssh prod reboot"),
         ("ssh prod systemctl restart app", 'ssh prod "systemctl restart app"'),
+        ("ssh prod systemctl restart *", 'ssh prod "systemctl restart **"'),
+        ("ssh prod systemctl **", 'ssh prod "systemctl **"'),
+        ("ssh prod systemctl* restart * *", 'ssh prod "systemctl* restart **"'),
+        ("ssh prod * restart app", 'ssh prod "** restart app"'),
+        ("ssh ** systemctl restart app", 'ssh ** "systemctl restart app"'),
+        ("ssh ** systemctl restart *", 'ssh ** "systemctl restart **"'),
+        ("ssh prod ** systemctl restart app", 'ssh prod ** "systemctl restart app"'),
+        ("ssh prod -s a b", 'ssh prod -s "a b"'),
     ],
 )
 def test_a_pattern_that_matches_nothing_is_a_fault(pattern: str, right: str) -> None:
@@ -171,6 +180,9 @@ def test_a_pattern_that_matches_nothing_is_a_fault(pattern: str, right: str) -> 
     assert f"would match nothing that {pattern[:3]} does" in faults[0]
     assert f"write it like {quote(right, limit=None)}: " in faults[0]
     assert rules_of(right).require
+    if "systemctl" in pattern:
+        session = ("ssh", "prod", "systemctl restart app")
+        assert rules_of(right).find([session])
 
 
 @pytest.mark.parametrize(
@@ -195,6 +207,7 @@ def test_a_pattern_that_matches_nothing_is_a_fault(pattern: str, right: str) -> 
         *('git push "[2001:db8::1]/a" refs/**', 'git push "[::1]:22/a"', "git POST /x main", "* x"),
         *("git fetch ** h/a", "** main", "git ** main", "git push ** **main", "git push ** /x"),
         *("ssh", "ssh * reboot", "ssh ** a b", "ssh prod -s sftp", "ssh prod * a", "ssh prod/**"),
+        *("ssh * * * *", "ssh **", "ssh prod -s sftp *", "ssh ** prod -s sftp", "ssh prod ** a"),
     ],
 )
 def test_other_patterns_are_taken(pattern: str) -> None:

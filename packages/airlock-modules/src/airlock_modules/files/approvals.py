@@ -43,6 +43,10 @@ _PASSWORD = re.compile(r"^([^@/:]*):[^@/]*@")
 _PARTS = re.compile(r"/|\*\*|\.\.")
 _IDS = re.compile(r"[0-9a-f.]*\*[0-9a-f.*]*")
 
+# The operations of ssh: no word is any word, and what no operation has fits stars alone.
+_SSH, _ANY = frozenset({"ssh"}), frozenset[str]()
+_SESSIONS = ((_SSH, _ANY, _ANY), (_SSH, _ANY, frozenset({"-s"}), _ANY, frozenset({"\0"})))
+
 # Commands of git that are fetches to its remote.
 _FETCHING = ("clone", "pull", "ls-remote")
 
@@ -175,9 +179,6 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
         problem = f"{quote(text, limit=80)} cannot be asked: its connections are not looked into"
         table.fault("require", problem, "remove it, and the destination from [network]")
         return None
-    # It matches what begins with it, so stars at its end say nothing more.
-    while len(words) > 1 and words[-1] in ("*", "**"):
-        words.pop()
     tool = words[0].lower()
     if tool in _SPELLINGS:
         read, how = _SPELLINGS[tool]
@@ -188,6 +189,18 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
             remedy = f"write it like {quote(' '.join(shown), limit=None)}: {how}"
             table.fault("require", problem, remedy)
             return None
+    return _compile_words(text, _drop_stars(words))
+
+
+def _drop_stars(words: list[str]) -> list[str]:
+    """A pattern matches what begins with it, so stars at its end say nothing more."""
+    count = len(words)
+    while count > 1 and words[count - 1] in ("*", "**"):
+        count -= 1
+    return words[:count]
+
+
+def _compile_words(text: str, words: list[str]) -> OperationPattern:
     runs: list[list[_Word]] = [[]]
     for word in words:
         if word == "**":
@@ -203,6 +216,7 @@ def _read_git(words: list[str]) -> tuple[list[str], list[str]]:
 
     A repository may be written with `.git` or slashes at its end, as in `[git]`.
     """
+    words = _drop_stars(words)
     verb, *rest = [word.lower() for word in words[1:]] or ["*"]
     right = [*words]
     if verb in _FETCHING:
@@ -237,13 +251,22 @@ def _may_be_any(word: str) -> bool:
 
 
 def _read_ssh(words: list[str]) -> tuple[list[str], list[str]]:
-    """As `_read_git`, for a session: its host, `-s` before a subsystem, and its command's word."""
-    right = [*words]
-    if len(words) > 1 and "/" in words[1].removesuffix("/**"):
-        right[1] = _PASSWORD.sub(r"\1@", words[1].rpartition("://")[2]).partition("/")[0] or "*"
-    if len(words) > 3 and words[1] != "**" and "*" not in words[2] and words[2] != "-s":
-        right[2:] = [" ".join(words[2:])]
-    return words, right
+    """As `_read_git`, for a session: its host, `-s` before a subsystem, and its command's word.
+
+    Behind a command's word, stars at the end would match nothing; within it they match its rest.
+    """
+    kept = _drop_stars(words)
+    right, stars = [*kept], words[len(kept) :][:1]
+    if len(kept) > 1 and "/" in kept[1].removesuffix("/**"):
+        host = _PASSWORD.sub(r"\1@", kept[1].rpartition("://")[2]).partition("/")[0]
+        right[1] = host.removesuffix(":") or "*"
+    pattern = _compile_words("", [*kept, *("*" for _ in stars)])
+    if not any(map(pattern.matches, _SESSIONS)):
+        at = kept.index("**") + 1 if "**" in kept[:3] else 2
+        at += kept[at] == "-s"
+        # As a word a star crosses slashes.
+        right[at:] = [" ".join("**" if word == "*" else word for word in [*kept[at:], *stars])]
+    return kept, right
 
 
 _SPELLINGS = {
