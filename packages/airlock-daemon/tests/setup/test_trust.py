@@ -1,6 +1,7 @@
 """Tests of `airlock_daemon.setup.trust`: who else could write what is believed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import SetupError
+from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_daemon.setup.trusted_command import find_command_problem
+from commanding import run
+from running import Daemon
 from worlds import World
 
 NOBODY = 65534
@@ -141,9 +145,7 @@ def test_what_decides_must_be_its_owners_alone(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"])
 @pytest.mark.parametrize("by", ["daemon", "profile"])
-def test_authorities_that_others_write_are_refused(
-    world: World, monkeypatch: pytest.MonkeyPatch, variable: str, *, by: str
-) -> None:
+def test_authorities_that_others_write_are_refused(world: World, variable: str, *, by: str) -> None:
     """In a workspace, by a link there, or in a directory for everybody; a remedy names each."""
     loose, own = world.root / "loose", world.root / "own"
     for folder in (loose, own):
@@ -156,22 +158,40 @@ def test_authorities_that_others_write_are_refused(
     def load(folder: Path) -> str:
         named = folder / "ca.pem" if variable != "SSL_CERT_DIR" else f"/nothing:{folder}"
         world.write_profile(mounts)
-        if by == "daemon":
-            monkeypatch.setenv(variable, str(named))
-        else:
+        if by == "profile":
             world.write_profile(f'{mounts}[env]\nset = {{ {variable} = "{named}" }}\n')
+        variables = {variable: str(named)} if by == "daemon" else {}
         try:
-            world.load()
+            load_setup(world.locations, variables=variables)
         except SetupError as error:
             return "\n".join(map(str, error.faults))
         return ""
 
     assert load(own) == ""
+    loose.chmod(0o1777)
+    # A file that is missing may be anybody's later, also in a sticky directory.
+    assert "where others can put files" in load(loose / "missing")
+    loose.chmod(0o777)
     assert f"chmod o-w {loose}" in load(loose)
     assert f"{variable}: " in load(world.workspace / "link")
     assert "is reached through a workspace; move it out of there" in load(world.workspace / "link")
     (own / "0.pem").symlink_to(world.workspace / "ca.pem")
     assert (f'"{own}/0.pem" is reached' in load(own)) == (variable == "SSL_CERT_DIR")
+
+
+def test_authorities_of_a_shell_are_not_the_daemons(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may have others: check and reload run, and a start from that shell is refused."""
+    loose = world.workspace / "ca.pem"
+    told = f'SSL_CERT_FILE: "{loose}" is reached through a workspace'
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    with Daemon(world):
+        monkeypatch.setenv("SSL_CERT_FILE", str(loose))
+        assert told not in run(world, "check").stdout
+        assert run(world, "reload").stdout == "reloaded: no agent has changed\n"
+    with pytest.raises(AssertionError, match=re.escape(told)):
+        Daemon(world)
 
 
 def test_what_is_only_kept_is_a_finding(world: World) -> None:

@@ -93,12 +93,15 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
             yield from (f"agent {name} is not served: {fault}" for fault in each.faults)
 
 
-def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
+def load_setup(
+    locations: Locations, *, noted: Notes = NOTHING, variables: Mapping[str, str] | None = None
+) -> Setup:
     """Load config.toml, `modules/`, the registration and every agent's directory.
 
-    `noted` is used for workspaces without a note in the state directory. Raises SetupError with all
-    faults of all files, but a workspace's fault only keeps its agent from being served. The agents
-    are read even if config.toml is broken, to report everything at once.
+    `noted` is used for workspaces without a note in the state directory. `variables` are the
+    daemon's; another process, whose own say nothing of the daemon's, has none. Raises SetupError
+    with all faults of all files, but a workspace's fault only keeps its agent from being served.
+    The agents are read even if config.toml is broken, to report everything at once.
     """
     faults: list[Fault] = []
     warnings: list[Fault] = []
@@ -137,11 +140,11 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         directories.values(),
     )
     faults.extend(named("ownership", find_untrusted(deciding)))
-    for variables in (os.environ, *(each.profile.env for each in agents.values())):
-        if any(map(variables.get, AUTHORITIES)):
+    for named_there in (variables or {}, *(each.profile.env for each in agents.values())):
+        if any(map(named_there.get, AUTHORITIES)):
             from airlock_daemon.setup.trusted_command import find_loose_authorities  # noqa: PLC0415
 
-            faults.extend(named("ownership", find_loose_authorities(variables, workspaces)))
+            faults.extend(named("ownership", find_loose_authorities(named_there, workspaces)))
     notes = state.read_notes(faults=faults)
     known = {
         agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}

@@ -77,9 +77,15 @@ def find_loose_authorities(
         value = variables.get(name, "")
         for text in [value] if name in AUTHORITIES[:2] else value.split(os.pathsep):
             files = list_folder(os.path.abspath(os.path.expanduser(text))) if text else ()
-            problems = (find_file_problem(each, workspaces) for each in files)
+            problems = (_find_authority_problem(each, workspaces) for each in files)
             for problem in itertools.islice(filter(None, problems), 1):
                 yield Fault(name, "", *problem)
+
+
+def _find_authority_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
+    problem = find_file_problem(path, workspaces)
+    is_missing = problem is None and not os.path.exists(path)
+    return _find_directory_problem(path) if is_missing else problem
 
 
 def _find_directory_problem(path: str) -> tuple[str, str] | None:

@@ -160,6 +160,7 @@ def test_nobody_knows_an_account(site: Site) -> None:
     ("key", "value", "said"),
     [
         ("http.sslCAInfo", "/usr/share/none", "cannot be read"),
+        ("http.sslCAInfo", "/tmp/none/of/these", "where others can put files"),
         ("http.sslCAInfo", "", "is not accepted"),
         ("http.sslVerify", "false", "(http.sslVerify = false is not heeded here)"),
         ("http.proxy", "socks5://127.0.0.1:1", '"socks5" is no kind that is spoken'),

@@ -1,5 +1,6 @@
 """The command line: one file per command, each a thin layer over `Application`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ def serve(locations: "Locations") -> None:
             raise AirlockError(advice.where, hint=advice.finding.remedy)
         if advice is not None:
             print_message(f"warning: {advice.finding}")
-    setup = load_setup(locations)
+    setup = load_setup(locations, variables=os.environ)
     logging.getLogger("airlock").setLevel(setup.config.log_level)
     run_daemon(setup)
 

@@ -77,7 +77,9 @@ class Reloader:
     async def _reload(self, began: float) -> Reload:
         # The disk may be slow; a stop does not wait for it.
         before = self.setup
-        load = partial(load_setup, before.locations, noted=before.noted)
+        load = partial(
+            load_setup, before.locations, noted=before.noted, variables=self._shared.environment
+        )
         setup = await run_in_thread(load)
         await trio.lowlevel.checkpoint_if_cancelled()
         _refuse_moved(self.setup, setup)

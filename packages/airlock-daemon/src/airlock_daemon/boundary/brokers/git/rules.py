@@ -19,7 +19,7 @@ from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     GIT_REMOTE,
@@ -438,6 +438,13 @@ async def find_origin(
         if find_inner(way) is not None:
             barrier = "has an address of this host or of no public network"
     trust = Trust.read(settings, variables) if scheme == "https" else None
+    if trust is not None and (trust.file or trust.directory):
+        from airlock_daemon.setup.trusted_command import find_loose_authorities  # noqa: PLC0415
+
+        listed = {"GIT_SSL_CAINFO": trust.file or "", "GIT_SSL_CAPATH": trust.directory or ""}
+        for fault in find_loose_authorities(listed, requester.generation.workspaces):
+            problem = f"git's certificate authorities are not used: {fault.problem}"
+            raise Failed(problem, hint=f"a person on the host can mend it: {fault.remedy}")
     number = DEFAULT_PORTS[scheme] if port is None else port
     return Origin(host=name, port=number, route=way, trust=trust), barrier
 
