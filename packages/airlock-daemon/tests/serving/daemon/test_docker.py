@@ -215,14 +215,17 @@ def test_a_call_that_waited_obeys_a_reload(docker: DockerWorld) -> None:
     """What was approved may not be granted any more."""
     asks = '[approve]\nrequire = ["docker image.pull *"]\n'
     docker.grant(has_docker=True, more=f'registries = ["ghcr.io"]\n{asks}')
-    with Daemon(docker.world), docker.client() as client:
+    with Daemon(docker.world) as daemon, docker.client() as client:
         client.request("POST", _PULL)
         wait_for_questions(docker.world)
         docker.grant(has_docker=True, more=f'registries = ["quay.io"]\n{asks}')
         assert reload(docker.world).returncode == 0
-        approve(docker.world)
+        question = approve(docker.world)
         with client.getresponse() as answer:
             assert (answer.status, "were reloaded" in answer.read().decode()) == (403, True)
+        (record,) = daemon.wait_for_records(1, "broker")
+    # The answer is used up.
+    assert (record["outcome"], record["approval"]["id"]) == ("denied", question["id"])
     assert not any("images/create" in path for path in docker.engine.paths)
 
 

@@ -162,6 +162,19 @@ def cover(grant: DockerGrant, *, rows: MountTable, host: MountTable) -> DockerGr
     return replace(grant, roots=tuple(filter(None, map(narrow, grant.roots))))
 
 
+class _Outdated(Denied):
+    """The rules were reloaded while a call waited; the person's `approval` is used up."""
+
+    def __init__(self, approval: object | None) -> None:
+        super().__init__(
+            "the rules were reloaded while it waited for a person",
+            layer="profile",
+            rule="approve",
+            hint="send it again, to be judged by the present ones",
+        )
+        self.approval = approval
+
+
 class _Client:
     """One client of an agent's socket, as the broker's `EngineAgent`."""
 
@@ -234,18 +247,15 @@ class _Client:
                 asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
             )
             if self._agent.generation is not generation:
-                raise Denied(
-                    "the rules were reloaded while it waited for a person",
-                    layer="profile",
-                    rule="approve",
-                    hint="send it again, to be judged by the present ones",
-                )
+                raise _Outdated(record.approval)
         if changes:
             self._shared.record_ahead(replace(record, event="broker-start"))
         return record.approval
 
     def record(self, result: CallResult) -> None:
         """As `EngineAgent.record`."""
+        if isinstance(result.error, _Outdated):
+            result = replace(result, approval=result.error.approval)
         self._records.write(result, self._caller)
 
     async def find_login(self, image: ImageName) -> bytes | None:
