@@ -11,10 +11,12 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from airlock_daemon.boundary.approval.questions import Answer, ApprovalRequest, Question
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.approvals import PATIENCE_S, Approvals
+from airlock_daemon.serving.request.job import Call, require_approval
 from airlock_daemon.serving.request.state import AgentState
 from airlock_modules.operation import Operation
 from approving import approve, control_path, reject, wait_for_questions
@@ -402,6 +404,36 @@ async def wait(
         tell=tell,
         patience_s=patience_s,
     )
+
+
+async def test_what_nobody_was_asked_about_goes_on_after_a_reload(agent: Any) -> None:
+    """As an object of a transfer does, of which none is asked about."""
+    judged: list[Call] = []
+
+    async def judge(call: Call) -> None:
+        judged.append(call)
+
+    async def emit(stream: str, data: bytes) -> None:
+        raise AssertionError(data)
+
+    before = replace(agent.generation)
+    unused: Any = None
+    call = Call(
+        session=unused,
+        passed=unused,
+        watched=unused,
+        cancellation=unused,
+        shared=cast("Any", SimpleNamespace(approvals=Approvals({}))),
+        agent=agent,
+        generation=before,
+        recording=cast("Any", SimpleNamespace(note=lambda **_: None)),
+        converse=unused,
+        origin=None,
+    )
+    peer: Any = SimpleNamespace(container=None, pid=1)
+    other = ApprovalRequest(operation=Operation(("git", "lfs")), details=())
+    await require_approval(call, peer, judge, other, emit)
+    assert judged == []
 
 
 async def test_silence_refuses(agent: Any, autojump_clock: trio.abc.Clock) -> None:

@@ -189,8 +189,8 @@ async def require_approval(
 ) -> None:
     """Wait for a person's approval of an operation of a conversation, where a profile requires one.
 
-    `peer` is the request's client; `emit` gets the line for it while it waits. If the rules were
-    reloaded meanwhile, `judge` judges the request by the present ones. Raises Denied if it is
+    `peer` is the request's client; `emit` gets the line for it while it waits. If it had to and the
+    rules were reloaded, `judge` judges the request by the present ones. Raises Denied if it is
     refused or nobody answers, and what `emit` and `judge` raise.
     """
     # An earlier answer was for what has its record already.
@@ -201,8 +201,8 @@ async def require_approval(
         async def tell(line: str) -> None:
             await emit("stderr", f"airlock: {line}\n".encode())
 
-        await require(asked, peer, call, tell)
-        if call.agent.generation is not call.generation:
+        is_approved = await require(asked, peer, call, tell)
+        if is_approved and call.agent.generation is not call.generation:
             await judge(replace(call, generation=call.agent.generation))
 
 
