@@ -117,7 +117,7 @@ async def test_what_takes_the_place_of_a_mount_is_not_covered_for_it(
         with swapped(host, PUT[put]):
             with pytest.raises(Denied, match="was replaced") as caught:
                 await run_in(runner, host, box)
-            assert caught.value.hint.startswith("try again")
+            assert caught.value.hint.startswith("repeat the command")
             assert SECRET not in await run_in(runner, host, plan_now(host))
 
 

@@ -347,7 +347,11 @@ def test_content_that_the_server_leaves_unread_becomes_no_request(
     """It would take it for the next one, with the account of the one behind."""
     lfs.header = {"X-Token": "none"}
     with site.running(), asking(site, "upload", "remote", site.url) as agent:
-        agent.upload(b"PUT /objects/all HTTP/1.1\r\nContent-Length: 0\r\nX-Any: ")
+        content = b"PUT /objects/all HTTP/1.1\r\nContent-Length: 0\r\nX-Any: "
+        oid = hashlib.sha256(content).hexdigest()
+        # At once: a refusal that comes before the content ends the conversation.
+        agent.say(f"upload {oid} {len(content)}\n".encode() + content)
+        assert [agent.hear()[0], agent.hear()[0]] == ["send", "error"]
         agent.upload(b"next")
     requests = [request for request, _ in lfs.heads]
     assert "PUT /objects/all" not in requests

@@ -11,7 +11,7 @@ import signal
 import sys
 from airlock_daemon.admin.cli import main
 from airlock_daemon.serving.daemon import daemon
-daemon.LEAVE_S = 1
+daemon.EXIT_S = 1
 daemon.DaemonState.close = lambda _: signal.pause()
 sys.exit(main())
 """

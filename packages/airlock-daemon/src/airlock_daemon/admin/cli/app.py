@@ -25,7 +25,7 @@ COMMANDS = {
     "init": "Create the configuration, and install the daemon as a service.",
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
     "reload": "Tell the running daemon to read its files again.",
-    "check": "Check the configuration for mistakes, or compare two policies.",
+    "check": "Check the configuration for mistakes.",
     "doctor": "Check the host: service, sockets, tools, containers and boxes.",
     "test": "Show whether a command would be allowed, and what decides it.",
     "show": "Print a command's module as TOML, to start an override from.",

@@ -348,7 +348,7 @@ def explain_changed(what: str = "a directory of the workspace") -> Denied:
         f"{what} was replaced while a box was made of it",
         layer="workspace",
         rule="missing",
-        hint="try again, and leave the directories of the workspace in their places meanwhile",
+        hint="repeat the command, and leave the workspace's directories alone meanwhile",
     )
 
 

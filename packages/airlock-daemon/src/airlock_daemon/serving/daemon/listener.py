@@ -19,8 +19,6 @@ from airlock_daemon.serving.daemon.socket_file import BACKLOG
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason, Watched
 
-_FAULT = "a fault of the daemon ended a connection; please report it"
-
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 # Seconds between checks whether descriptors that hung have closed.
@@ -128,7 +126,7 @@ class Listener:
                     await self._service.serve(first, scope)
                 except* Exception as faults:  # noqa: BLE001 - whatever went wrong
                     # Perhaps beside the cancellation of the task, which goes on.
-                    log.error(_FAULT, exc_info=faults)
+                    _log_fault(faults)
                 if self._served is not first:
                     return
                 watched.ignore()
@@ -260,8 +258,12 @@ def guard() -> Iterator[trio.CancelScope]:
     try:
         with trio.CancelScope() as scope:
             yield scope
-    except Exception:  # noqa: BLE001 - whatever went wrong
-        log.exception(_FAULT)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong
+        _log_fault(error)
+
+
+def _log_fault(error: Exception) -> None:
+    log.error("a fault of the daemon ended a connection; please report it", exc_info=error)
 
 
 def _open_spare() -> int:
