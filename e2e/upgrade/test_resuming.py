@@ -104,6 +104,15 @@ def test_a_fault_takes_back_what_was_done(host: Host, release: str) -> None:
         assert host.tree() == before
 
 
+def test_an_interrupt_after_the_last_step_takes_back_everything(host: Host, release: str) -> None:
+    """The backup has its final name by then."""
+    before = host.tree()
+    with ExitStack() as undo:
+        plan(host).apply(undo)
+        assert host.tree() != before
+    assert host.tree() == before
+
+
 def test_what_was_killed_is_taken_back_by_its_script(host: Host, release: str) -> None:
     """At whichever step, and no daemon starts in between; then it can be migrated."""
     before = host.tree()

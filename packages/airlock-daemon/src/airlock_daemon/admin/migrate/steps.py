@@ -226,6 +226,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 source = os.path.join(self.backup.directory, name)
                 Rename(source=source, path=os.path.join(made, name)).apply(undo)
             os.rename(made, self.kept_in)
+            # An interrupt may still come.
+            undo.callback(os.rename, self.kept_in, made)
         except (OSError, shutil.Error) as error:
             raise AirlockError(
                 f"a step failed, and nothing is changed: {error}",
