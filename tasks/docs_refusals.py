@@ -329,6 +329,9 @@ class _Scope:
             case ast.IfExp():
                 yield from self.choose(node.body, chosen)
                 yield from self.choose(node.orelse, chosen)
+            case ast.BoolOp(op=ast.Or(), values=[ast.Attribute(attr="hint"), other]):
+                # The error's own is listed where the error is made.
+                yield from self.choose(other, chosen)
             case ast.Name() | ast.Call():
                 key = ast.unparse(node)
                 texts = [chosen[key]] if key in chosen else self._list_meanings(node, key)

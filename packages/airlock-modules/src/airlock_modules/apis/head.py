@@ -15,7 +15,11 @@ from airlock_wire.text import quote
 
 
 class BadHead(Exception):
-    """An ambiguous or invalid request. `str(error)` tells its sender why."""
+    """An ambiguous or invalid request. `str(error)` tells its sender why, `hint` a remedy."""
+
+    def __init__(self, why: str, *, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 class ForeignCredential(Exception):
@@ -161,7 +165,10 @@ def read_head(raw: bytes, authority: str | None, *, loose_paths: bool = False) -
     path, query = _read_target(line[2].decode(), loose_paths=loose_paths)
     head = Head(method, path, query, headers)
     if method in _WITHOUT_CONTENT and head.has_body:
-        raise BadHead(f"a body of a {method}, which a service could take for another request")
+        raise BadHead(
+            f"a body of a {method}, which a service could take for another request",
+            hint="send it as POST, or without a body",
+        )
     return head
 
 

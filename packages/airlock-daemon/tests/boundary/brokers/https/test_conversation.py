@@ -710,6 +710,12 @@ async def test_spdy_is_one_of_the_streams(world: World, server: ApiServer) -> No
     assert (status, b"an upgrade with a body" in body) == (400, True)
 
 
+async def test_a_body_of_a_get_is_refused_with_what_to_send_instead(world: World) -> None:
+    """Nothing is wrong with its HTTP."""
+    status, _, body = await (await world.open()).ask("GET", "/", body=b"x")
+    assert (status, b"send it as POST, or without a body" in body) == (400, True)
+
+
 async def test_a_certificate_is_presented_for_the_requests_that_need_it(
     tmp_path: Path, variables: dict[str, str], certificates: Certificates
 ) -> None:

@@ -181,7 +181,7 @@ class Conversation:
         try:
             head = read_head(raw, self._authority, loose_paths=self._api.loose_paths)
         except BadHead as error:
-            raise _bad(str(error), None) from None
+            raise _bad(str(error), None, hint=error.hint or _PLAIN) from None
         head = self._open_upload(head)
         incoming = Incoming(self._client, head, self._buffer, self._turns)
         self._buffer = b""
