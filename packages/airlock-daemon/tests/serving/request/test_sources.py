@@ -369,11 +369,38 @@ async def test_the_account_of_keys_is_asked_for_where_it_decides(
     host: Host, buckets: str, said: str, account: str
 ) -> None:
     """It owns the buckets that a pattern matches, and `aws` does not export it."""
+    given = await host.get(with_identity(host, f"echo '{said}'", buckets))
+    assert json.loads(given)["account"] == account
+
+
+async def test_an_account_that_was_not_learned_is_asked_for_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys without an end would otherwise have none until a reload; the log says why, once."""
+    for name in ("SETTLED_S", "FRESH_S", "RENEWED_S"):
+        monkeypatch.setattr(sources, name, 0.0)
+    mended = host.world.root / "mended"
+    identity = '{"Account": "123456789012"}'
+    wanted = with_identity(host, f"[ -e {mended} ] && echo '{identity}'", "acme-*")
+    for _ in range(2):
+        assert not json.loads(await host.get(wanted))["account"]
+    (line,) = caplog.messages
+    assert "the account of its AWS keys is not known" in line
+    assert "sts get-caller-identity" in line
+    mended.touch()
+    known = await host.sources.get(host.agent, wanted)
+    assert json.loads(known.value)["account"] == "123456789012"
+    mended.unlink()
+    assert await host.sources.get(host.agent, wanted) == known
+
+
+def with_identity(host: Host, script: str, buckets: str) -> Api:
+    """AWS's keys without an end, and `aws` with a script for the account of them."""
     keys = json.dumps({"Version": 1, "AccessKeyId": "AKIA7", "SecretAccessKey": CANARY})
     program = host.world.root / "aws"
     asks = "sts get-caller-identity --output json --profile readonly"
     program.write_text(
-        f"#!/bin/sh\n[ \"$*\" = '{asks}' ] && echo '{said}' && exit\n"
+        f"#!/bin/sh\nif [ \"$*\" = '{asks}' ]; then {script}; exit; fi\n"
         f"[ \"$1\" = configure ] && echo '{keys}'\n"
     )
     program.chmod(0o755)
@@ -382,8 +409,7 @@ async def test_the_account_of_keys_is_asked_for_where_it_decides(
     source = replace(wanted.credential.source, format="aws")
     credential = replace(wanted.credential, kind="aws", source=source)
     grant = Grant(profile="readonly", buckets=(buckets,))
-    given = await host.get(replace(wanted, credential=credential, aws=grant))
-    assert json.loads(given)["account"] == account
+    return replace(wanted, credential=credential, aws=grant)
 
 
 async def test_keys_that_have_ended_are_not_used(host: Host) -> None:

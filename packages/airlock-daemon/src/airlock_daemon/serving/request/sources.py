@@ -12,20 +12,18 @@ import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import trio
-from msgspec.structs import replace
 
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.files import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
@@ -126,6 +124,8 @@ class _Kept:
         self.failure: _Failure | None = None
         # When its command last ran.
         self.ran = -math.inf
+        # Why the account of its keys is not known, as last logged.
+        self.unnamed = ""
 
 
 class Sources:
@@ -264,23 +264,34 @@ class Sources:
         except BadCredential as error:
             raise Failed(f"{origin} {error}", hint=advice) from None
         if api.aws is not None and api.aws.needs_account and source.words[1:5] == _EXPORT:
-            access = replace(access, token=await self._name_account(kept, agent, source, access))
+            return await self._name_account(kept, agent, source, access)
         return access
 
     async def _name_account(
         self, kept: _Kept, agent: AgentState, source: "Source", access: Access
-    ) -> str:
+    ) -> Access:
         """AWS keys with the number of their account, which most versions of `aws` do not export.
 
-        Without it if that cannot be learned.
+        Without it if that cannot be learned now; they are then fetched again soon.
         """
         keys = msgspec.json.decode(access.token)
-        if not keys["account"]:
-            words = (source.words[0], *_IDENTIFY, *source.words[5:])
-            with suppress(Failed, msgspec.MsgspecError, UnicodeDecodeError):
-                printed = await self._run(kept, agent, words, quote(shlex.join(words)), "", {})
-                keys["account"] = msgspec.json.decode(printed, type=_Identity).account
-        return msgspec.json.encode(keys).decode()
+        if keys["account"]:
+            return access
+        words = (source.words[0], *_IDENTIFY, *source.words[5:])
+        spelled, problem = quote(shlex.join(words)), ""
+        try:
+            printed = await self._run(kept, agent, words, spelled, "", {})
+            keys["account"] = msgspec.json.decode(printed, type=_Identity).account
+        except Failed as error:
+            problem = error.message
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            problem = f"{spelled} printed no account"
+        if problem and problem != kept.unnamed:
+            name = agent.generation.agent.name
+            log.warning("agent %s: the account of its AWS keys is not known: %s", name, problem)
+        kept.unnamed = problem
+        lasts_s = min(access.lasts_s, 2 * RENEWED_S) if problem else access.lasts_s
+        return Access(token=msgspec.json.encode(keys).decode(), lasts_s=lasts_s)
 
     async def _use_kubeconfig(
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
