@@ -108,6 +108,13 @@ def test_an_endpoint_is_another_s3() -> None:
         ('roles = ["deploy"]', "roles", "is none"),
         ('allow = ["GET /x"]', "allow", "is not SERVICE:OPERATION"),
         ('endpoint = "http://minio"', "endpoint", "is no address"),
+        ('endpoint = "https://s3.eu-west-1.amazonaws.com"', "endpoint", "is AWS itself"),
+        ('endpoint = "https://s3.cn-north-1.amazonaws.com.cn"', "endpoint", "is AWS itself"),
+        (
+            'endpoint = "https://minio.test"\nhosts = ["s3.eu-west-1.amazonaws.com"]',
+            "hosts",
+            "endpoint another service",
+        ),
         ('account = "12"', "account", "is no number of an account"),
         ('hosts = ["*.amazonaws.com"]', "hosts", "is no name of a host"),
         ('profil = "x"', "profil", ""),

@@ -171,6 +171,9 @@ def _read_private(table: TableReader) -> tuple[str, ...]:
         if not is_host_pattern(host) or "*" in host:
             remedy = 'write it like "s3.eu-west-1.amazonaws.com"'
             table.fault("hosts", f"{quote(host)} is no name of a host", remedy)
+    if hosts and table.has("endpoint"):
+        remedy = "remove one; an endpoint is the only service then"
+        table.fault("hosts", "names hosts of AWS, and endpoint another service", remedy)
     return hosts
 
 
@@ -188,4 +191,7 @@ def _read_endpoint(table: TableReader) -> tuple[str | None, int | None]:
         remedy = 'write it like "https://minio.example.com:9000"'
         table.fault("endpoint", f"{quote(text)} is no address of a service", remedy)
         return None, None
+    domains = {domain for *both, _ in _PARTITIONS.values() for domain in both}
+    if any(f".{host}".endswith(f".{each}") for each in domains):
+        table.fault("endpoint", f"{quote(host)} is AWS itself", "write it into hosts")
     return host, port

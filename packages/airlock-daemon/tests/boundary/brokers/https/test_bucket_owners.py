@@ -30,13 +30,14 @@ def send(
     endpoint: str | None = None,
     bucket: str = "acme-x",
     session: Session | None = None,
+    host: str = "s3.eu-west-1.amazonaws.com",
 ) -> str | None:
     """Sign a request for an object; the owner that AWS is told to expect."""
     buckets = ("acme-*", "acme-data")
     grant = Grant(profile="p", buckets=buckets, account=account, endpoint=endpoint)
     operation = Operation("s3", "PutObject", takes_owner=True)
     request = AwsRequest(
-        head=Head("PUT", f"/{bucket}/key", "", ((b"host", b"s3.eu-west-1.amazonaws.com"),)),
+        head=Head("PUT", f"/{bucket}/key", "", ((b"host", host.encode()),)),
         dropped=(),
         signature=Signature("AKIA", "20300101", "eu-west-1", "s3", (), "", "", "", None),
         payload="UNSIGNED-PAYLOAD",
@@ -44,7 +45,7 @@ def send(
         session=session,
         body=None,
     )
-    api = Api(name="aws", module="aws", hosts=("s3.eu-west-1.amazonaws.com",), aws=grant)
+    api = Api(name="aws", module="aws", hosts=(host.partition(":")[0],), aws=grant)
     keys = msgspec.json.encode(msgspec.structs.replace(KEYS, account=exported)).decode()
     sent = dict(sign_request(request, CONTEXT, api, keys).headers)
     return sent.get(b"x-amz-expected-bucket-owner", b"").decode() or None
@@ -62,7 +63,12 @@ def test_without_an_account_no_pattern_matches_a_bucket() -> None:
     with pytest.raises(Failed, match="account is not known") as refused:
         send()
     assert "[aws] account" in refused.value.hint
-    assert send(endpoint="minio.test") is None
+    assert "aws sts get-caller-identity --profile p" in refused.value.hint
+    for host in ("minio.test", "MinIO.test:9000", "acme-x.minio.test"):
+        assert send(endpoint="minio.test", host=host) is None
+    for host in ("s3.eu-west-1.amazonaws.com", "not-minio.test"):
+        with pytest.raises(Failed, match="account is not known"):
+            send(endpoint="minio.test", host=host)
 
 
 def test_a_role_has_the_account_of_its_name() -> None:

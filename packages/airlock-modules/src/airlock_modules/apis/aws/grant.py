@@ -202,6 +202,10 @@ class Grant(Struct, frozen=True, kw_only=True):
         has_pattern = any("*" in each for each in self.buckets)
         return has_pattern and self.account is None and self.endpoint is None
 
+    def is_elsewhere(self, host: str) -> bool:
+        """Whether a host is `endpoint` or below it, which is not AWS's."""
+        return self.endpoint is not None and f".{host}".endswith(f".{self.endpoint}")
+
     def list_owned(self, call: Call) -> Iterator[str]:
         """Yield the headers that must name the owner of a bucket that only a pattern matches.
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from airlock_modules.apis.aws.grant import Call, Keys
+from airlock_modules.apis.aws.grant import Call, Grant, Keys
 from airlock_modules.apis.aws.operations import Host, Table, split_query
 from airlock_modules.apis.head import BadHead, ForeignCredential, Head
 from airlock_wire.text import quote
@@ -258,16 +258,17 @@ def read_call(
     host: str,
     form: Mapping[str, str],
     *,
-    endpoint: str | None = None,
+    grant: Grant | None = None,
 ) -> Call:
     """Return the call of an unwrapped head. Raises BadHead for an unknown service or operation.
 
     `form` has its parameters in the protocol `query`; `host` is the connection's, without a port.
-    `endpoint` is the host of an S3-compatible service.
+    A host that is elsewhere by `grant` is an S3-compatible service's.
     """
     places = table.find_host(signature.service, host, signature.region)
-    if endpoint is not None and (host == endpoint or host.endswith(f".{endpoint}")):
-        other = Host("s3", signature.region, False, host.removesuffix(endpoint), "s3")
+    if grant is not None and grant.is_elsewhere(host):
+        before = host.removesuffix(grant.endpoint or "")
+        other = Host("s3", signature.region, False, before, "s3")
         places = (other,) if signature.service == "s3" else ()
     if not places:
         signed_for = f"{signature.service} in {signature.region}"

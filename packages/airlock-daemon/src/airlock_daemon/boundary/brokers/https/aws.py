@@ -12,6 +12,7 @@ import hmac
 import html
 import os
 import re
+import shlex
 import time
 
 import msgspec
@@ -138,10 +139,8 @@ async def read_request(
             if body.size > MAX_FORM:
                 raise BadHead("a form of more than 1 MiB")
             form = body.read(0, MAX_FORM)
-        grant = api.aws
-        endpoint = None if grant is None else grant.endpoint
         parameters = read_form(bare.query, form)
-        call = read_call(table, bare, signature, host, parameters, endpoint=endpoint)
+        call = read_call(table, bare, signature, host, parameters, grant=api.aws)
         if session is not None:
             call = msgspec.structs.replace(call, session=session.role)
     except BaseException:
@@ -202,15 +201,18 @@ def _name_owners(head: Head, grant: Grant, call: Call, account: str) -> Head:
     Anybody can make one of such a name. Raises Failed.
     """
     owner = grant.account or account
-    if not owner and grant.endpoint is not None:
+    if not owner and grant.is_elsewhere((head.get("host") or "").lower().partition(":")[0]):
         # A service that is not AWS has no such accounts.
         return head
     remedy = "a person on the host can write its name in full into [aws] buckets"
     for name in grant.list_owned(call):
         if not owner:
+            profile = shlex.quote(grant.profile or "default")
+            asked = f"aws sts get-caller-identity --profile {profile}"
             raise Failed(
                 "only a pattern matches the bucket, and the credential's account is not known",
-                hint=f"{remedy}, or the account into [aws] account, in airlock.toml{AND_RELOAD}",
+                hint=f"{remedy}, or into [aws] account the one that `{asked}` prints, "
+                f"in airlock.toml{AND_RELOAD}",
             )
         said = head.get(name)
         if said not in (None, owner):
