@@ -239,7 +239,10 @@ class Api(Struct, frozen=True, kw_only=True):
         return self.mutations is not None and method == "POST" and path == self.graphql_path
 
     def list_operations(self, asked: ApiCall) -> Iterator[tuple[str, ...]]:
-        """Yield all operations that a request may amount to, each by its words."""
+        """Yield all operations that a request may amount to, each by its words, under each name."""
+        return ((name, *words) for words in self._list_words(asked) for name in self.names)
+
+    def _list_words(self, asked: ApiCall) -> Iterator[tuple[str, ...]]:
         yield asked.words
         if asked.aws is not None:
             yield from asked.aws.list_operations()

@@ -7,7 +7,6 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.serving.request.https import list_forms
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Step
 from airlock_modules.apis import Api, ApiCall, BadHead, GraphQlField, read_head
@@ -193,7 +192,7 @@ def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiV
 
 def _decide(api: Api, call: ApiCall) -> ApiVerdict:
     operation = Operation((api.module, *call.words))
-    forms = tuple(list_forms(api, call))
+    forms = tuple(api.list_operations(call))
     return ApiVerdict(operation=operation, api=api, judged=api.judge(call), forms=forms)
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections.abc import Iterator
 
 import msgspec
 import trio
@@ -242,7 +241,7 @@ class Operations:
     def _must_ask(self, question: Question, api: Api) -> bool:
         """Whether a person has to approve a request."""
         profile = self._agent.generation.agent.profile
-        return profile.find_approval(list_forms(api, _read_call(question))) is not None
+        return profile.find_approval(api.list_operations(_read_call(question))) is not None
 
     async def _await_approval(
         self, question: Question, api: Api, body: bytes, operation: _Operation
@@ -344,11 +343,6 @@ def _read_call(question: Question) -> ApiCall:
     )
 
 
-def list_forms(api: Api, call: ApiCall) -> Iterator[tuple[str, ...]]:
-    """All operations that a call of an API may amount to, by each of its names."""
-    return ((name, *way) for way in api.list_operations(call) for name in api.names)
-
-
 def describe_request(question: Question, api: Api, body: bytes) -> ApprovalRequest:
     """A request with its content for a person."""
     host = f"[{question.host}]" if ":" in question.host else question.host
@@ -371,7 +365,7 @@ def describe_request(question: Question, api: Api, body: bytes) -> ApprovalReque
     return ApprovalRequest(
         operation=Operation((api.module, *_read_call(question).words)),
         details=tuple(details),
-        forms=tuple(list_forms(api, _read_call(question))),
+        forms=tuple(api.list_operations(_read_call(question))),
         note=note,
     ).lasting
 
