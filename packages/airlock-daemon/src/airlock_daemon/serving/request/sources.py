@@ -20,7 +20,7 @@ import trio
 
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.workspace.temporary import make_empty
-from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
@@ -288,7 +288,10 @@ class Sources:
             problem = f"{spelled} printed no account"
         if problem and problem != kept.unnamed:
             name = agent.generation.agent.name
-            log.warning("agent %s: the account of its AWS keys is not known: %s", name, problem)
+            log.warning(
+                "agent %s: the account of its AWS keys is not known: %s; write `[aws] account`%s",
+                *(name, problem, AND_RELOAD),
+            )
         kept.unnamed = problem
         lasts_s = min(access.lasts_s, 2 * RENEWED_S) if problem else access.lasts_s
         return Access(token=msgspec.json.encode(keys).decode(), lasts_s=lasts_s)
