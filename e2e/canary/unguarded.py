@@ -208,7 +208,9 @@ def accounts() -> None:
     async def find(destination: Any, git: str, requester: Any) -> str:
         said = f"protocol={destination.scheme}\nhost={credential.host_of(destination)}\n"
         said += f"path={destination.path.lstrip('/')}\n\n"
-        _, printed = await requester.ask(git, ("git", "credential", "fill"), said=said.encode())
+        _, printed = await requester.run_program(
+            git, ("git", "credential", "fill"), said=said.encode()
+        )
         fields = dict(line.partition(b"=")[::2] for line in printed.split(b"\n"))
         pair = fields[b"username"] + b":" + fields[b"password"]
         return "Basic " + base64.b64encode(pair).decode()
