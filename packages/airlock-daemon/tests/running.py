@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,27 @@ def connect_to(path: str | Path) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def repeated(action: Callable[[], object], *, pause: Callable[[], float]) -> Iterator[None]:
+    """Call `action` in a thread until the block ends, as another process would that means harm.
+
+    `pause` gives the seconds before each call.
+    """
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(pause()):
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 class Daemon:

@@ -4,13 +4,13 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
 import unguarded
 from boxing import CLOSED, boxed_world, needs_bubblewrap
-from running import Daemon
+from running import Daemon, repeated
 from worlds import World
 
 pytestmark = needs_bubblewrap
@@ -85,24 +85,10 @@ def test_a_workspace_where_the_box_has_its_program_is_refused(world: World, targ
     assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
 
 
-@contextmanager
-def repeated(action: Callable[[], None]) -> Iterator[None]:
-    """Do something all the time, as another process would that means harm."""
-    stop = threading.Event()
+def pick_pauses() -> Callable[[], float]:
+    """As long as a box takes, more or less: so it hits one at every step of its making."""
     chance = random.Random(16)  # noqa: S311 - when, not what
-
-    def run() -> None:
-        # As long as a box takes, more or less: so it hits one at every step of its making.
-        while not stop.wait(chance.uniform(0, 0.03)):
-            action()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return lambda: chance.uniform(0, 0.03)
 
 
 def swap_with_link(world: World) -> Callable[[], None]:
@@ -154,7 +140,7 @@ def test_swaps_while_boxes_are_made_lead_nowhere(
 ) -> None:
     """Each try sees a directory of the workspace, or is refused."""
     said: dict[str, int] = {}
-    with Daemon(world) as daemon, repeated(make(world)):
+    with Daemon(world) as daemon, repeated(make(world), pause=pick_pauses()):
         for _ in range(TRIES):
             answer = daemon.shell("cat file", cwd="/workspace/sub")
             assert SECRET not in str(answer.messages)

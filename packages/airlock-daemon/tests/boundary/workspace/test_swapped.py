@@ -1,9 +1,8 @@
 """A workspace that is swapped for something else, again and again, while commands enter it."""
 
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -15,6 +14,7 @@ from airlock_daemon.boundary.workspace.directory import enter
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import parse_module
+from running import repeated
 from worlds import World
 
 TRIES = 2000
@@ -46,24 +46,6 @@ def swap_directory(world: World) -> None:
     away.rename(world.workspace)
 
 
-@contextmanager
-def swapping(world: World, swap: Callable[[World], None]) -> Iterator[None]:
-    """Have another thread swap until the block ends."""
-    is_over = threading.Event()
-
-    def go() -> None:
-        while not is_over.is_set():
-            swap(world)
-
-    thread = threading.Thread(target=go)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
 async def enter_often(world: World, generation: Generation) -> set[int]:
     """The inodes of all directories in which a command would have run; some tries are refused."""
     module = parse_module('[command]\nbin = "sh"\n[deny]\nargs = []\n', name="sh", source="sh")
@@ -91,7 +73,7 @@ async def test_a_command_runs_in_the_noted_directory_or_not_at_all(
 ) -> None:
     """Whenever it is entered."""
     own = world.workspace.stat().st_ino
-    with swapping(world, swap):
+    with repeated(partial(swap, world), pause=lambda: 0):
         found = await enter_often(world, generation)
     assert found <= {own}
 
@@ -102,5 +84,5 @@ async def test_without_a_comparison_it_runs_in_the_secret(
     """So that the race is seen to be one."""
     monkeypatch.setattr(directory, "refuse_replaced", lambda *_: None)
     secret = (world.root / "secret").stat().st_ino
-    with swapping(world, swap_directory):
+    with repeated(partial(swap_directory, world), pause=lambda: 0):
         assert secret in await enter_often(world, generation)

@@ -7,9 +7,9 @@ import shlex
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ from api_world import (
     read_answer,
     wait_until_published,
 )
-from running import Daemon, watching
+from running import Daemon, repeated, watching
 from worlds import World
 
 
@@ -76,23 +76,10 @@ def connect_in_vain(apis: ApiWorld) -> str:
         return ""
 
 
-@contextmanager
-def killing_parents(daemon: Daemon) -> Iterator[None]:
-    """Kill each such process as soon as it is there."""
-    is_over = threading.Event()
-
-    def kill() -> None:
-        while not is_over.wait(0.001):
-            with suppress(OSError, ValueError):
-                os.kill(find_parent(daemon), signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+def kill_parent(daemon: Daemon) -> None:
+    """Kill the process that forks the workers, if it is there."""
+    with suppress(OSError, ValueError):
+        os.kill(find_parent(daemon), signal.SIGKILL)
 
 
 def test_the_api_gets_the_credential_and_the_client_never_sees_it(apis: ApiWorld) -> None:
@@ -259,7 +246,7 @@ def test_a_parent_that_is_killed_is_started_again_later(apis: ApiWorld) -> None:
             os.kill(find_parent(daemon), signal.SIGKILL)
             assert client.is_closed
         said = ""
-        with killing_parents(daemon):
+        with repeated(partial(kill_parent, daemon), pause=lambda: 0.001):
             while "the HTTPS broker's process has ended" not in said:
                 said = connect_in_vain(apis)
         assert said.startswith("503 ")
