@@ -3,7 +3,6 @@
 The authorities of TLS, to whose servers it sends them, are among these.
 """
 
-import itertools
 import os
 import re
 import shlex
@@ -78,7 +77,7 @@ def find_loose_authorities(
         for text in [value] if name in AUTHORITIES[:2] else value.split(os.pathsep):
             files = list_folder(os.path.abspath(os.path.expanduser(text))) if text else ()
             problems = (_find_authority_problem(each, workspaces) for each in files)
-            for problem in itertools.islice(filter(None, problems), 1):
+            if (problem := next(filter(None, problems), None)) is not None:
                 yield Fault(name, "", *problem)
 
 
