@@ -5,7 +5,7 @@ bytes come, and whenever lines are taken, the lines are what stands between newl
 is too long: nothing comes after that, and nothing is kept.
 """
 
-from airlock_wire.framing import LineReader, LineTooLong
+from airlock_wire.grammar import LineReader, LineTooLong
 from fuzz.pieces import cut
 from fuzz.target import BrokenPromiseError, Target
 

@@ -4,37 +4,25 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from airlock_wire.client_messages import (
-    ENCODING,
-    RequestMessage,
-    ResizeMessage,
-    ResizeParams,
-    SignalMessage,
-    SignalParams,
-    StdinMessage,
-    StdinParams,
-)
-from airlock_wire.error_object import ErrorObject
-from airlock_wire.features import FEATURES
+from airlock_wire.client import RequestMessage
+from airlock_wire.errors import ErrorObject
+from airlock_wire.events import FEATURES, Columns, Request, Rows, SignalName, Stream, Terminal
 from airlock_wire.messages import (
+    METHOD,
+    CreditMessage,
+    CreditParams,
     DecisionMessage,
     DecisionResult,
     ErrorMessage,
     ExitResult,
     ResultMessage,
-    encode_message,
-)
-from airlock_wire.notifications import (
-    METHOD,
-    CreditMessage,
-    CreditParams,
     StartMessage,
     StartParams,
-    Stream,
     Version,
+    encode_message,
 )
-from airlock_wire.request import Request
-from airlock_wire.terminal import Terminal
+
+_ENCODING = Meta(description="`base64` where `data` is that; left out where `data` is text.")
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -50,7 +38,7 @@ class OutputParams(Struct, frozen=True, kw_only=True):
     """What was written."""
 
     stream: Annotated[Stream, Meta(description="Where the command wrote it.")]
-    encoding: Annotated[Literal["base64"] | UnsetType, ENCODING] = UNSET
+    encoding: Annotated[Literal["base64"] | UnsetType, _ENCODING] = UNSET
     data: Annotated[str, Meta(description="What it wrote.")]
 
 
@@ -60,6 +48,56 @@ class OutputMessage(Struct, frozen=True, kw_only=True):
     jsonrpc: Version
     method: Annotated[Literal["output"], METHOD]
     params: OutputParams
+
+
+class StdinParams(Struct, frozen=True, kw_only=True):
+    """What the command is to read: `data`, `eof` or both."""
+
+    encoding: Annotated[Literal["base64"] | UnsetType, _ENCODING] = UNSET
+    data: Annotated[str | UnsetType, Meta(description="The next bytes of stdin.")] = UNSET
+    eof: Annotated[
+        bool | UnsetType, Meta(description="`true`: nothing follows, not counting `data`.")
+    ] = UNSET
+
+
+class StdinMessage(Struct, frozen=True, kw_only=True):
+    """A piece of stdin, or its end (feature `stdin`)."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["stdin"], METHOD]
+    params: Annotated[
+        StdinParams,
+        Meta(extra_json_schema={"minProperties": 1, "dependentRequired": {"encoding": ["data"]}}),
+    ]
+
+
+class SignalParams(Struct, frozen=True, kw_only=True):
+    """Which signal."""
+
+    name: Annotated[SignalName, Meta(description="Its name, as in signal(7).")]
+
+
+class SignalMessage(Struct, frozen=True, kw_only=True):
+    """A signal for the command's process group (feature `signals`)."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["signal"], METHOD]
+    params: SignalParams
+
+
+class ResizeParams(Struct, frozen=True, kw_only=True):
+    """The new size."""
+
+    rows: Rows
+    cols: Columns
+
+
+class ResizeMessage(Struct, frozen=True, kw_only=True):
+    """The client's terminal has another size (feature `tty`)."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["resize"], METHOD]
+    params: ResizeParams
 
 
 def list_shapes() -> tuple[Shape, ...]:

@@ -3,9 +3,11 @@
 import pytest
 
 from airlock_wire import (
+    FEATURES,
     NEED_DATA,
     ClientSession,
     Decision,
+    ErrorData,
     ErrorObject,
     ErrorResponse,
     LocalProtocolError,
@@ -14,7 +16,9 @@ from airlock_wire import (
     Request,
     Result,
     ServerSession,
+    Terminal,
 )
+from airlock_wire.client import decode_reply
 
 REQUEST = Request(id=1, method="exec", command="git", args=("caf\udce9", "é"), cwd="/\udcff")
 OUTPUT = b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","data":"a"}}\n'
@@ -86,6 +90,24 @@ def test_a_connection_carries_one_request() -> None:
         Request(id=float("inf"), method="exec", command="git", args=()),
         Request(id=1, method="exec", command="\udcff", args=()),
         Request(id=1, method="exec", command="git", args=("\ud800",)),
+        Request(id=1, method="exec", command="git", args=(), env={"A=": ""}),
+        Request(id=1, method="exec", command="git", args=(), env={"A": "\0"}),
+        Request(
+            id=1,
+            method="exec",
+            command="git",
+            args=(),
+            terminal=Terminal(stdin=True, stdout=True, stderr=True, rows=-1, cols=80),
+        ),
+        Request(
+            id=1,
+            method="exec",
+            command="git",
+            args=(),
+            terminal=Terminal(stdin=True, stdout=True, stderr=True, rows=1, cols=1, term="a b"),
+        ),
+        Request(id=1, method="exec", command="git", args=(), features=FEATURES),
+        Request(id=1, method="check", command="git", args=(), features=()),
     ],
 )
 def test_a_request_that_no_daemon_takes_is_not_sent(request_: Request) -> None:
@@ -104,3 +126,80 @@ def test_nothing_is_read_after_the_response() -> None:
     client.receive_data(OUTPUT)
     with pytest.raises(LocalProtocolError):
         client.next_event()
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b'{"id":0,"error":{"code":-32600,"message":"no"}}', ErrorObject(-32600, "no")),
+        (
+            b'{"error":{"message":"no","code":-32600,"data":null},"id":null}\r',
+            ErrorObject(-32600, "no"),
+        ),
+        (b'{"id":0,"error":{"code":1,"message":"no","data":"text"}}', ErrorObject(1, "no")),
+        (b'{"id":0,"error":{"code":1,"message":"no","data":{"x":1}}}', ErrorObject(1, "no")),
+        (
+            b'{"id":1,"error":{"code":1,"message":"no","data":{"kind":"later","new":[],"hint":"x"}}}',
+            ErrorObject(1, "no", ErrorData(kind="later", hint="x")),
+        ),
+    ],
+)
+def test_errors_of_other_versions_are_read(line: bytes, event: ErrorObject) -> None:
+    """Code and message suffice; data that cannot be decoded is omitted."""
+    assert decode_reply(line) == ErrorResponse(error=event)
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b'{"result":{"signal":"SIGKILL","exit_code":137},"id":0}', Result(exit_code=137)),
+        (b'{"id":1,"result":{"decision":"allowed","more":1}}', Decision()),
+        (
+            b' { "params" : {"data":"\\ud83d\\ude00","x":1,"stream":"stderr"}, "method":"output"}',
+            Output(stream="stderr", data="\U0001f600".encode()),
+        ),
+        (
+            b'{"method":"output","params":{"stream":"stdout","data":"/w==","encoding":"base64"}}',
+            Output(stream="stdout", data=b"/w=="),
+        ),
+        (b'{"id":1,"result":{"exit_code":1,"signal":9,"stdin_bytes":"x"}}', Result(exit_code=1)),
+        (b'{"method":"start","params":{"features":[]}}', None),
+        (b'{"method":"later"}', None),
+    ],
+)
+def test_messages_of_other_versions_are_read(line: bytes, event: object) -> None:
+    """Order, white space, unknown members and unknown notifications do no harm.
+
+    Nor do the members of features, since none were asked for.
+    """
+    assert decode_reply(line) == event
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b'{"id":1}',
+        b'{"id":1,"result":null}',
+        b'{"id":1,"result":{}}',
+        b'{"id":1,"result":{"exit_code":"0"}}',
+        b'{"id":1,"result":{"exit_code":0.5}}',
+        b'{"id":1,"result":{"decision":"denied"}}',
+        b'{"id":1,"error":"no"}',
+        b'{"id":1,"error":{"code":1}}',
+        b'{"method":5}',
+        b'{"method":"output"}',
+        b'{"method":"output","params":{"stream":"stdin","data":""}}',
+        b'{"method":"output","params":{"stream":"stdout"}}',
+        b'{"method":"output","params":{"stream":"stdout","data":"\xff"}}',
+        b'{"method":"later","params":"\xff"}',
+        b'{"x":' + b"[" * 100_000,
+    ],
+)
+def test_what_is_no_message_is_an_error(line: bytes) -> None:
+    """A daemon that talks nonsense is found out, not guessed at."""
+    with pytest.raises(RemoteProtocolError, match="the daemon sent"):
+        decode_reply(line)

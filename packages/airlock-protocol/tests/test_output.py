@@ -1,12 +1,13 @@
 """Output as messages."""
 
+import base64
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import NEED_DATA, ClientSession, Line, Output, Request, Stream
+from airlock_wire import Line, Piece, Stream
 from airlock_wire.output import TextEncoder, encode_bytes
 
 PIECES = st.lists(
@@ -14,8 +15,6 @@ PIECES = st.lists(
     | st.text(max_size=4).map(str.encode)
     | st.sampled_from([b"\xe2", b"\x82", b"\xac", b"\xf0\x9f", b"\xed\xa0\x80", b"\xc3"])
 )
-
-IGNORED = b'{"method":"later"}\n'
 
 
 def read_text(lines: Line, stream: Stream) -> str:
@@ -66,20 +65,6 @@ def test_a_notification_has_one_form() -> None:
     )
 
 
-@given(pieces=PIECES)
-def test_bytes_are_exact_however_they_are_cut(pieces: list[bytes]) -> None:
-    """Each piece is sent at once and whole, even if it ends within a character."""
-    session = ClientSession()
-    request = Request(id=1, method="exec", command="git", args=(), features=("base64",))
-    session.send_request(request)
-    session.receive_data(b'{"method":"start","params":{"features":["base64"]}}\n')
-    session.next_event()
-    for piece in pieces:
-        session.receive_data(encode_bytes("stdout", piece) or IGNORED)
-        event = session.next_event()
-        assert event == (Output(stream="stdout", data=piece) if piece else NEED_DATA)
-
-
 def test_a_decoder_is_kept_no_longer_than_needed() -> None:
     """After a broken piece that ends whole, the next one takes the short way again."""
     encoder = TextEncoder()
@@ -89,3 +74,56 @@ def test_a_decoder_is_kept_no_longer_than_needed() -> None:
     assert read_text(encoder.encode("stdout", memoryview(b"\xa9")), "stdout") == "é"
     assert not encoder._decoders
     assert encoder.flush() == b""
+
+
+def read_bytes(line: Line) -> bytes:
+    params = json.loads(line)["params"]
+    if params.get("encoding") == "base64":
+        return base64.b64decode(params["data"], validate=True)
+    data = params["data"]
+    assert isinstance(data, str)
+    return data.encode()
+
+
+@given(data=st.binary(min_size=1) | st.text(min_size=1).map(lambda text: text.encode("utf-8")))
+def test_bytes_survive(data: bytes) -> None:
+    """For any bytes the message is one line that encodes exactly them."""
+    line = encode_bytes("stdout", data)
+    assert line.index(b"\n") == len(line) - 1
+    assert read_bytes(line) == data
+
+
+@pytest.mark.parametrize("data", ["plain", "é", '"\\\n\x01\x7f'])
+def test_what_is_utf8_goes_as_text(data: str) -> None:
+    """Base64 is for what has no other form."""
+    params = json.loads(encode_bytes("stdout", data.encode()))["params"]
+    assert params == {"stream": "stdout", "data": data}
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"caf\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"a\0b"])
+def test_what_is_not_text_goes_in_base64(data: bytes) -> None:
+    """The encoding comes before the data, so that a reader knows it in time."""
+    encoded = base64.b64encode(data)
+    assert encode_bytes("stdout", data) == (
+        b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout",'
+        b'"encoding":"base64","data":"' + encoded + b'"}}\n'
+    )
+
+
+@pytest.mark.parametrize("data", [b"a\xff", b"ab"])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_may_lie_in_any_buffer(kind: type[Piece], data: bytes) -> None:
+    """A reader's own buffer need not be copied first, and stays usable."""
+    assert encode_bytes("stdout", kind(data)) == encode_bytes("stdout", data)
+
+
+def test_nothing_makes_no_message() -> None:
+    """There is no message for an empty piece."""
+    assert encode_bytes("stdout", b"") == encode_bytes("stdout", memoryview(b"")) == b""
+
+
+def test_each_message_is_the_callers_own() -> None:
+    """The next one does not change it."""
+    first = encode_bytes("stdout", b"a" * 9)
+    second = encode_bytes("stdout", b"b")
+    assert (read_bytes(first), read_bytes(second)) == (b"a" * 9, b"b")

@@ -8,25 +8,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from airlock_wire._version import __version__
-from airlock_wire.error_object import ErrorData, ErrorObject, Layer
-from airlock_wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from airlock_wire.errors import (
+    ErrorData,
+    ErrorObject,
+    Layer,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+)
 from airlock_wire.events import (
+    FEATURES,
     NEED_DATA,
     HalfClosed,
+    Limits,
+    Method,
     NeedData,
+    Request,
     Resize,
     Signal,
+    SignalName,
     StdinData,
     StdinEnd,
+    Stream,
+    Terminal,
 )
-from airlock_wire.features import FEATURES, SignalName
-from airlock_wire.limits import Limits
-from airlock_wire.messages import PROTOCOL_VERSION, Method
-from airlock_wire.notifications import Stream
-from airlock_wire.pieces import Line, Piece
-from airlock_wire.request import Request
+from airlock_wire.messages import PROTOCOL_VERSION
+from airlock_wire.output import Line, Piece
 from airlock_wire.server import ServerSession
-from airlock_wire.terminal import Terminal
 from airlock_wire.text import encode_text, escape, is_shown, quote
 
 if TYPE_CHECKING:
@@ -41,8 +49,7 @@ if TYPE_CHECKING:
         StreamEnded,
         StreamOpened,
     )
-    from airlock_wire.client import ClientSession
-    from airlock_wire.replies import Credit, Decision, ErrorResponse, Output, Result, Start
+    from airlock_wire.client import ClientSession, Decision, ErrorResponse, Output, Result
 
 __all__ = [
     "FEATURES",
@@ -51,7 +58,6 @@ __all__ = [
     "BridgeEnd",
     "BridgeHello",
     "ClientSession",
-    "Credit",
     "Decision",
     "ErrorData",
     "ErrorObject",
@@ -75,7 +81,6 @@ __all__ = [
     "ServerSession",
     "Signal",
     "SignalName",
-    "Start",
     "StdinData",
     "StdinEnd",
     "Stream",
@@ -100,8 +105,7 @@ _LOADED_LATER = {
             *("BridgeEnd", "BridgeHello", "Pinged", "Ponged", "StreamClosed", "StreamCredit"),
             *("StreamData", "StreamEnded", "StreamOpened"),
         ),
-        "client": ("ClientSession",),
-        "replies": ("Credit", "Decision", "ErrorResponse", "Output", "Result", "Start"),
+        "client": ("ClientSession", "Decision", "ErrorResponse", "Output", "Result"),
     }.items()
     for name in names
 }

@@ -23,8 +23,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from airlock_wire.error_object import ErrorObject
-from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
+from airlock_wire.errors import ErrorObject, LocalProtocolError, RemoteProtocolError
 from airlock_wire.events import NEED_DATA, NeedData
 
 BRIDGE_VERSION: Final = 1

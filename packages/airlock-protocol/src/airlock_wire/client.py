@@ -2,34 +2,164 @@
 
 Its rules: one request, sent first; then any number of output notifications, then one response,
 which ends the session. The response's id is not compared: there is one response per connection, and
-released daemons answer with 0 if they could not read the id.
+released daemons answer with 0 if they could not read the id. It asks for no features: it speaks the
+base protocol.
 
-If the request asks for features, an initial `start` lists those in use; without it the session uses
-the base protocol. Only features in use permit sending stdin, signals and sizes, and stdin only up
-to the daemon's credit.
+Theory of operation: write the bytes of `send_request`, pass received bytes to `receive_data`, and
+call `next_event` until it returns the response. Decoding is tolerant: released daemons send no
+`data` with an error; later daemons may send unknown members and notifications.
 """
 
-from airlock_wire.client_messages import (
-    ResizeMessage,
-    ResizeParams,
-    SignalMessage,
-    SignalParams,
-    StdinMessage,
-    StdinParams,
-)
-from airlock_wire.decoding import Refused, decode_request
-from airlock_wire.error_object import ErrorObject
-from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
-from airlock_wire.events import NEED_DATA, NeedData
-from airlock_wire.features import SignalName
-from airlock_wire.framing import LineReader, LineTooLong
-from airlock_wire.limits import Limits
-from airlock_wire.messages import encode_message
-from airlock_wire.pieces import Line, Piece, PieceEncoder
-from airlock_wire.replies import Credit, Output, Reply, ReplyReader, Start
-from airlock_wire.request import Request
+from typing import Annotated, Final, Literal
 
-_STDIN = PieceEncoder(b'{"jsonrpc":"2.0","method":"stdin","params":{')
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from airlock_wire.decoding import Refused, decode_request
+from airlock_wire.errors import ErrorData, ErrorObject, LocalProtocolError, RemoteProtocolError
+from airlock_wire.events import NEED_DATA, Limits, Method, NeedData, Request, Stream, Terminal
+from airlock_wire.grammar import LineReader, LineTooLong
+from airlock_wire.messages import DecisionResult, Id, Version, encode_message
+from airlock_wire.text import encode_base64
+
+
+class EncodedText(Struct, frozen=True):
+    """Bytes that are not UTF-8, in place of a string."""
+
+    base64: Annotated[str, Meta(description="Padded base64, standard alphabet.")]
+
+
+class RequestParams(Struct, frozen=True, kw_only=True):
+    """What to run, and where."""
+
+    command: Annotated[str, Meta(description="The name of the command, as the client calls it.")]
+    args: Annotated[
+        tuple[str | EncodedText, ...], Meta(description="Its arguments, without the name.")
+    ]
+    cwd: Annotated[
+        str | EncodedText | None, Meta(description="The client's working directory.")
+    ] = None
+    container_id: Annotated[
+        str | None, Meta(description="The container that the client thinks it is in: a hint.")
+    ] = None
+    features: Annotated[
+        tuple[str, ...] | UnsetType,
+        Meta(description="The features that the client can use; `exec` then awaits `start`."),
+    ] = UNSET
+    tty: Annotated[
+        Terminal | UnsetType, Meta(description="The client's terminal, for the feature `tty`.")
+    ] = UNSET
+    env: Annotated[
+        dict[str, str | EncodedText] | UnsetType,
+        Meta(
+            description="The client's environment, for the feature `env`.",
+            extra_json_schema={"propertyNames": {"pattern": "^[^=\\u0000]+$"}},
+        ),
+    ] = UNSET
+
+
+class RequestMessage(Struct, frozen=True, kw_only=True):
+    """The one message of a client: run a command, or decide whether it would run."""
+
+    jsonrpc: Version
+    id: Id
+    method: Annotated[Method, Meta(description="`exec` runs the command, `check` only decides.")]
+    params: RequestParams
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """A piece of the command's output: UTF-8, with U+FFFD for invalid bytes."""
+
+    stream: Stream
+    data: bytes
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """The command has ended; `exit_code` is 128+n if signal n ended it."""
+
+    exit_code: int
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The command would be allowed by all steps but those `not_consulted`."""
+
+    decision: Literal["allowed"] = "allowed"
+    not_consulted: tuple[str, ...] = ()
+
+
+class ErrorResponse(Struct, frozen=True, kw_only=True):
+    """The request was refused, or failed. `error.data` is None if the daemon sent none."""
+
+    error: ErrorObject
+
+
+Reply = Output | Result | Decision | ErrorResponse
+
+
+class _Envelope(Struct, frozen=True):
+    method: str | UnsetType = UNSET
+    params: Raw = Raw(b"null")
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+
+
+class _Output(Struct, frozen=True):
+    stream: Stream
+    data: str
+
+
+class _BareError(Struct, frozen=True):
+    code: int
+    message: str
+    data: Raw = Raw(b"null")
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+
+
+def decode_reply(line: bytes) -> Reply | None:
+    """Return the event of one line of a daemon, or None for an unknown notification.
+
+    Raises RemoteProtocolError if the line is no message of the protocol.
+    """
+    try:
+        envelope = _ENVELOPE.decode(str(line, "utf-8"))
+        if envelope.method is not UNSET:
+            return _decode_output(envelope.params) if envelope.method == "output" else None
+        if envelope.error is not UNSET:
+            return ErrorResponse(error=_decode_error(envelope.error))
+        if envelope.result is not UNSET:
+            return _decode_result(envelope.result)
+    except (ValueError, RecursionError) as error:
+        raise RemoteProtocolError(
+            ErrorObject.parse_error(f"the daemon sent what is no message: {error}")
+        ) from error
+    raise RemoteProtocolError(
+        ErrorObject.invalid_request("the daemon sent neither a notification nor a response")
+    )
+
+
+def _decode_output(params: Raw) -> Output:
+    output = msgspec.json.decode(params, type=_Output)
+    return Output(stream=output.stream, data=output.data.encode())
+
+
+def _decode_result(raw: Raw) -> Result | Decision:
+    members = msgspec.json.decode(raw, type=dict[str, Raw])
+    if "exit_code" in members:
+        return msgspec.json.decode(raw, type=Result)
+    decision = msgspec.json.decode(raw, type=DecisionResult)
+    return Decision(decision=decision.decision, not_consulted=decision.not_consulted)
+
+
+def _decode_error(raw: Raw) -> ErrorObject:
+    error = msgspec.json.decode(raw, type=_BareError)
+    try:
+        data = msgspec.json.decode(error.data, type=ErrorData)
+    except ValueError:
+        # The code and the message suffice; ignore unknown data.
+        data = None
+    return ErrorObject(error.code, error.message, data)
 
 
 class ClientSession:
@@ -42,26 +172,21 @@ class ClientSession:
     def __init__(self, *, message_bytes: int = 67_108_864) -> None:
         self._message_bytes = message_bytes
         self._reader = LineReader(message_bytes)
-        self._replies = ReplyReader()
         self._fault: ErrorObject | None = None
-        self._credit = 0
         self._is_sent = False
-        self._is_stdin_over = False
         self._is_closed = False
         self._is_answered = False
-
-    @property
-    def credit(self) -> int:
-        """The number of bytes of stdin that may be sent now."""
-        return self._credit
 
     def send_request(self, request: Request) -> bytes:
         """Return the bytes of the request.
 
-        Raises LocalProtocolError for a second request, and for one that no daemon could accept.
+        Raises LocalProtocolError for a second request, for one with features, and for one that no
+        daemon could accept.
         """
         if self._is_sent:
             raise LocalProtocolError("a connection carries one request, and it has been sent")
+        if request.features is not None:
+            raise LocalProtocolError("this client speaks the base protocol, without features")
         line = request.encode()
         # Validate by our own decoder, but without limits: those are the daemon's.
         unlimited = Limits(request_bytes=len(line), arguments=len(request.args))
@@ -69,47 +194,7 @@ class ClientSession:
         if isinstance(decoded, Refused):
             raise LocalProtocolError(decoded.error.message)
         self._is_sent = True
-        if request.method == "exec":
-            self._replies = ReplyReader(asked=request.features)
         return line
-
-    def send_stdin(self, data: Piece) -> Line:
-        """Return the bytes to send a piece of stdin; empty for an empty piece.
-
-        Raises LocalProtocolError for more bytes than `credit`, after the end of stdin, and if
-        `stdin` is not in use.
-        """
-        self._require_stdin()
-        count = memoryview(data).nbytes
-        if count > self._credit:
-            raise LocalProtocolError(f"{count} bytes of stdin, but credit for {self._credit}")
-        self._credit -= count
-        return _STDIN.encode_bytes(data)
-
-    def send_stdin_eof(self) -> bytes:
-        """Return the bytes to end stdin. Raises LocalProtocolError as `send_stdin` does."""
-        self._require_stdin()
-        self._is_stdin_over = True
-        params = StdinParams(eof=True)
-        return encode_message(StdinMessage(jsonrpc="2.0", method="stdin", params=params))
-
-    def send_signal(self, name: SignalName) -> bytes:
-        """Return the bytes to send a signal.
-
-        Raises LocalProtocolError if `signals` is not in use.
-        """
-        self._require("signals")
-        params = SignalParams(name=name)
-        return encode_message(SignalMessage(jsonrpc="2.0", method="signal", params=params))
-
-    def send_resize(self, rows: int, cols: int) -> bytes:
-        """Return the bytes to send the terminal's new size, 0 to 65535 each (0: unknown).
-
-        Raises LocalProtocolError if `tty` is not in use.
-        """
-        self._require("tty")
-        params = ResizeParams(rows=rows, cols=cols)
-        return encode_message(ResizeMessage(jsonrpc="2.0", method="resize", params=params))
 
     def receive_data(self, data: bytes | bytearray) -> None:
         """Add bytes from the daemon; empty means that it closed the connection."""
@@ -119,7 +204,7 @@ class ClientSession:
             self._reader.receive(data)
 
     def next_event(self) -> Reply | NeedData:
-        """Return the next event: the start, output and credit, then the response.
+        """Return the next event: output, then the response.
 
         Raises RemoteProtocolError, on every call, if the daemon broke the protocol or closed before
         its response; LocalProtocolError after the response.
@@ -134,17 +219,13 @@ class ClientSession:
             self._fault = error.error
             self._reader.discard()
             raise
-        if isinstance(event, Start):
-            self._credit = event.stdin_credit
-        elif isinstance(event, Credit):
-            self._credit += event.bytes
-        elif not isinstance(event, Output | NeedData):
+        if not isinstance(event, Output | NeedData):
             self._is_answered = True
         return event
 
     def _read(self) -> Reply | NeedData:
         while (line := self._next_line()) is not None:
-            event = self._replies.decode(line)
+            event = decode_reply(line)
             if event is not None:
                 return event
         if self._is_closed:
@@ -163,13 +244,30 @@ class ClientSession:
                 )
             ) from None
 
-    def _require(self, feature: str) -> None:
-        if self._is_answered:
-            raise LocalProtocolError("the response has been read, and nothing is sent after it")
-        if feature not in self._replies.features:
-            raise LocalProtocolError(f"{feature} is not in use")
 
-    def _require_stdin(self) -> None:
-        self._require("stdin")
-        if self._is_stdin_over:
-            raise LocalProtocolError("stdin has ended already")
+def encode_request(request: Request) -> bytes:
+    """As `Request.encode`."""
+    try:
+        params = RequestParams(
+            command=request.command,
+            args=tuple(_to_wire(arg) for arg in request.args),
+            cwd=None if request.cwd is None else _to_wire(request.cwd),
+            container_id=request.container_id,
+            features=UNSET if request.features is None else request.features,
+            tty=UNSET if request.terminal is None else request.terminal,
+            env={name: _to_wire(value) for name, value in request.env.items()} or UNSET,
+        )
+        message = RequestMessage(
+            jsonrpc="2.0",
+            id=Raw(msgspec.json.encode(request.id)),
+            method=request.method,
+            params=params,
+        )
+        return encode_message(message)
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"a text of the request cannot be sent: {error}") from error
+
+
+def _to_wire(text: str) -> str | EncodedText:
+    encoded = encode_base64(text)
+    return text if encoded is None else EncodedText(base64=encoded)

@@ -11,14 +11,25 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from airlock_wire.error_object import ErrorObject
-from airlock_wire.limits import MAX_NAMES, Limits
-from airlock_wire.lines import Message, open_line, read_method, require_utf8
-from airlock_wire.members import ABSENT, NULL, Fault, read, read_boolean, read_size, wrong
-from airlock_wire.messages import Method
-from airlock_wire.request import Request
-from airlock_wire.terminal import Terminal, is_term
-from airlock_wire.texts import read_c_string, read_list, read_text, read_variables
+from airlock_wire.errors import ErrorObject
+from airlock_wire.events import MAX_NAMES, Limits, Method, Request, Terminal, is_term
+from airlock_wire.grammar import (
+    ABSENT,
+    NULL,
+    Fault,
+    Message,
+    open_line,
+    read,
+    read_boolean,
+    read_c_string,
+    read_list,
+    read_method,
+    read_size,
+    read_text,
+    read_variables,
+    require_utf8,
+    wrong,
+)
 
 NO_ID: Final = b"null"
 

@@ -1,8 +1,7 @@
-"""Wire types of the responses, one for each kind of message.
+"""Wire types of a daemon's messages, one for each kind.
 
-The JSON schemas are generated from these types, those of `notifications` and `client_messages`; the
-first line of each docstring is a description there. Both sides ignore unknown members. Members are
-sent in this order.
+The JSON schemas are generated from these types and from those of `client`; the first line of each
+docstring is a description there. Both sides ignore unknown members. Members are sent in this order.
 """
 
 from typing import Annotated, Final, Literal
@@ -10,13 +9,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from airlock_wire.error_object import ErrorObject
-from airlock_wire.notifications import Version
+from airlock_wire.errors import ErrorObject
 
 PROTOCOL_VERSION: Final = "0.5"
 """The version of the protocol, not of this distribution."""
-
-Method = Literal["exec", "check"]
 
 # An id is kept as the bytes sent: 1, 1.0 and 1e0 are one number, but three ids to a client that
 # compares text.
@@ -34,6 +30,44 @@ ErrorId = Annotated[
         extra_json_schema={"type": ["string", "number", "null"]},
     ),
 ]
+
+Version = Annotated[Literal["2.0"], Meta(description="JSON-RPC 2.0.")]
+
+METHOD = Meta(description="A notification: it has no id.")
+
+
+class StartParams(Struct, frozen=True, kw_only=True):
+    """What is in use from here on."""
+
+    features: Annotated[
+        tuple[str, ...], Meta(description="Those that the client asked for and that are in use.")
+    ]
+    stdin_credit: Annotated[
+        Annotated[int, Meta(ge=1)] | UnsetType,
+        Meta(description="With `stdin` in use: how many bytes the client may send."),
+    ] = UNSET
+
+
+class StartMessage(Struct, frozen=True, kw_only=True):
+    """The first message to a client that sent `params.features`: the command is being run."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["start"], METHOD]
+    params: StartParams
+
+
+class CreditParams(Struct, frozen=True, kw_only=True):
+    """How much more."""
+
+    bytes: Annotated[int, Meta(ge=1, description="How many more bytes the client may send.")]
+
+
+class CreditMessage(Struct, frozen=True, kw_only=True):
+    """More of stdin is welcome (feature `stdin`)."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["credit"], METHOD]
+    params: CreditParams
 
 
 class ExitResult(Struct, frozen=True, kw_only=True):

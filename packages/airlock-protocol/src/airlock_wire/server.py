@@ -13,33 +13,41 @@ buffers only received bytes not yet returned as events, and at most three bytes 
 each output stream.
 """
 
+import functools
 from collections.abc import Collection
 from typing import Final
 
 from msgspec import UNSET, Raw
 
 from airlock_wire.decoding import NO_ID, Refused, decode_id, decode_request
-from airlock_wire.error_object import ErrorObject
-from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
-from airlock_wire.events import NEED_DATA, HalfClosed, NeedData
-from airlock_wire.framing import LineReader, LineTooLong
+from airlock_wire.errors import ErrorObject, LocalProtocolError, RemoteProtocolError
+from airlock_wire.events import (
+    DEFAULT_LIMITS,
+    FEATURES,
+    NEED_DATA,
+    HalfClosed,
+    Limits,
+    Method,
+    NeedData,
+    Request,
+    Stream,
+    find_conflict,
+)
+from airlock_wire.grammar import Fault, LineReader, LineTooLong
 from airlock_wire.interaction import Event, Interaction
-from airlock_wire.limits import DEFAULT_LIMITS, Limits
-from airlock_wire.members import Fault
 from airlock_wire.messages import (
+    CreditMessage,
+    CreditParams,
     DecisionMessage,
     DecisionResult,
     ErrorMessage,
     ExitResult,
-    Method,
     ResultMessage,
+    StartMessage,
+    StartParams,
     encode_message,
 )
-from airlock_wire.notifications import CreditMessage, CreditParams, Stream
-from airlock_wire.output import TextEncoder, encode_bytes
-from airlock_wire.pieces import Line, Piece
-from airlock_wire.request import Request
-from airlock_wire.start import encode_start
+from airlock_wire.output import Line, Piece, TextEncoder, encode_bytes
 
 _HALF_CLOSED: Final = HalfClosed()
 
@@ -118,7 +126,7 @@ class ServerSession:
         if self._features is not None:
             raise LocalProtocolError("the start has been sent already")
         in_use = frozenset(features)
-        line = encode_start(request, features=in_use, stdin_credit=stdin_credit)
+        line = _encode_start(request, features=in_use, stdin_credit=stdin_credit)
         self._features = in_use
         if in_use:
             self._interaction = Interaction(
@@ -238,3 +246,31 @@ class ServerSession:
         self._is_answered = True
         held_back = b"" if self._text is None else self._text.flush()
         return held_back + encode_message(message)
+
+
+def _encode_start(request: Request, *, features: frozenset[str], stdin_credit: int) -> bytes:
+    """Return the `start` that answers `request`.
+
+    Raises LocalProtocolError for features that the client did not request, that this version lacks,
+    or that this request or the other features exclude.
+    """
+    if request.features is None:
+        raise LocalProtocolError("the client asked for no features, so there is no start")
+    unasked = features - set(request.features).intersection(FEATURES)
+    if unasked:
+        raise LocalProtocolError(f"the client did not ask for {', '.join(sorted(unasked))}")
+    if "tty" in features and (request.terminal is None or not request.terminal.is_wanted):
+        raise LocalProtocolError("tty cannot be in use: the client has no terminal")
+    return _encode_features(features, stdin_credit)
+
+
+@functools.lru_cache(maxsize=64)
+def _encode_features(features: frozenset[str], stdin_credit: int) -> bytes:
+    conflict = find_conflict(features, stdin_credit=stdin_credit)
+    if conflict is not None:
+        raise LocalProtocolError(conflict)
+    params = StartParams(
+        features=tuple([name for name in FEATURES if name in features]),
+        stdin_credit=stdin_credit or UNSET,
+    )
+    return encode_message(StartMessage(jsonrpc="2.0", method="start", params=params))

@@ -1,6 +1,6 @@
 """Splitting bytes into lines."""
 
-from airlock_wire.framing import LineReader
+from airlock_wire.grammar import LineReader
 
 
 def test_one_byte_at_a_time_searches_each_byte_once() -> None:

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from airlock_wire import FEATURES
-from airlock_wire.features import find_conflict
+from airlock_wire.events import find_conflict
 
 
 @pytest.mark.parametrize("feature", FEATURES)
