@@ -56,6 +56,17 @@ def rules_of(pattern: str) -> ApprovalRules:
         ("sign **", "sign"),
         ("ssh *@prod-*", "ssh deploy@prod-1 uptime"),
         ('ssh * "rm **"', 'ssh build "rm -rf /srv/app"'),
+        ("ssh ** systemctl restart", 'ssh prod "systemctl restart app"'),
+        ("ssh prod systemctl restart", 'ssh prod "systemctl  restart app"'),
+        ('ssh prod "systemctl restart"', 'ssh prod "systemctl restart app"'),
+        ('ssh prod "systemctl * app"', 'ssh prod "systemctl restart app"'),
+        ("ssh prod * restart app", 'ssh prod "systemctl restart app"'),
+        ('ssh prod "**rm -rf**"', 'ssh prod "cd /srv && rm -rf app"'),
+        ('ssh prod "reboot **"', "ssh prod reboot"),
+        ('ssh prod "reboot **"', 'ssh prod "reboot now"'),
+        ("ssh prod -s a", 'ssh prod -s "a b"'),
+        ("* prod reboot", 'ssh prod "reboot now"'),
+        ('run sh * "rm **"', "run sh -c rm"),
         ("run terraform apply", "run terraform apply plan.out"),
         ("run terraform ** apply", "run terraform -chdir=x -no-color apply"),
         ("run terraform ** apply", "run terraform apply"),
@@ -80,6 +91,9 @@ def test_a_pattern_matches_what_begins_with_it(pattern: str, operation: str) -> 
         ("run terraform apply", "run terraform plan apply"),
         ("run terraform ** apply now", "run terraform now apply"),
         ("ssh build uptime", "ssh build"),
+        ("ssh build systemctl restart", 'ssh build "systemctl status restart"'),
+        ('ssh prod "reboot **"', "ssh prod rebooted"),
+        ('run sh * "rm **"', "run sh -c rmdir"),
     ],
 )
 def test_a_pattern_matches_nothing_else(pattern: str, operation: str) -> None:
@@ -161,15 +175,6 @@ def test_a_repository_is_written_as_in_git(place: str) -> None:
         ("ssh ssh://me@prod:2222/", "ssh me@prod:2222"),
         ("ssh prod/path reboot", "ssh prod reboot"),
         ("ssh prod:/path reboot", "ssh prod reboot"),
-        ("ssh prod systemctl restart app", 'ssh prod "systemctl restart app"'),
-        ("ssh prod systemctl restart *", 'ssh prod "systemctl restart **"'),
-        ("ssh prod systemctl **", 'ssh prod "systemctl **"'),
-        ("ssh prod systemctl* restart * *", 'ssh prod "systemctl* restart **"'),
-        ("ssh prod * restart app", 'ssh prod "** restart app"'),
-        ("ssh ** systemctl restart app", 'ssh ** "systemctl restart app"'),
-        ("ssh ** systemctl restart *", 'ssh ** "systemctl restart **"'),
-        ("ssh prod ** systemctl restart app", 'ssh prod ** "systemctl restart app"'),
-        ("ssh prod -s a b", 'ssh prod -s "a b"'),
     ],
 )
 def test_a_pattern_that_matches_nothing_is_a_fault(pattern: str, right: str) -> None:
@@ -180,9 +185,6 @@ def test_a_pattern_that_matches_nothing_is_a_fault(pattern: str, right: str) -> 
     assert f"would match nothing that {pattern[:3]} does" in faults[0]
     assert f"write it like {quote(right, limit=None)}: " in faults[0]
     assert rules_of(right).require
-    if "systemctl" in pattern:
-        session = ("ssh", "prod", "systemctl restart app")
-        assert rules_of(right).find([session])
 
 
 @pytest.mark.parametrize(

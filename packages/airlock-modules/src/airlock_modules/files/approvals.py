@@ -2,8 +2,8 @@
 
 A pattern is written like the operation that it matches, word by word: `git push * refs/heads/x`.
 It matches every operation that begins with its words. A word `*` matches any one word, or nothing
-at the end, and `**` any number of words. Within a word `*` crosses no `/`, `**` does, and `/x/**`
-is also `/x`.
+at the end, and `**` any number of words. Within a word `*` crosses no `/`, `**` does, `/x/**` is
+also `/x`, and `x **` also `x`. The command of ssh is one word, and as many as it has blanks.
 
 Such a pattern protects, so doubt goes against the request: letter case, forms of Unicode, and the
 spellings of a path that some server may understand make no difference. A user or port in a pattern
@@ -43,9 +43,7 @@ _PASSWORD = re.compile(r"^([^@/:]*):[^@/]*@")
 _PARTS = re.compile(r"/|\*\*|\.\.")
 _IDS = re.compile(r"[0-9a-f.]*\*[0-9a-f.*]*")
 
-# The operations of ssh: no word is any word, and what no operation has fits stars alone.
-_SSH, _ANY = frozenset({"ssh"}), frozenset[str]()
-_SESSIONS = ((_SSH, _ANY, _ANY), (_SSH, _ANY, frozenset({"-s"}), _ANY, frozenset({"\0"})))
+_REST = re.compile(r"[/ ]\*\*$")
 
 # Commands of git that are fetches to its remote.
 _FETCHING = ("clone", "pull", "ls-remote")
@@ -110,7 +108,7 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
 
         `forms` are all operations, each by its words, that the request may amount to.
         """
-        for form in forms:
+        for form in itertools.chain.from_iterable(map(_spell_form, forms)):
             words = [_fold(word) for word in form]
             optional = {at for at, word in enumerate(form) if isinstance(word, MaybeValue)}
             for pattern in self.require:
@@ -134,6 +132,15 @@ def _fits(expected: _Word, word: frozenset[str]) -> bool:
     return expected is None or not word or any(map(expected.fullmatch, word))
 
 
+def _spell_form(form: Sequence[str]) -> tuple[Sequence[str], ...]:
+    """An operation as it is and, of ssh, with each word of its command by itself."""
+    return (form, _split_words(form)) if form and form[0] == "ssh" else (form,)
+
+
+def _split_words(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(itertools.chain.from_iterable(map(str.split, words)))
+
+
 def _fold(word: str) -> frozenset[str]:
     """All forms of a word that may mean the same to a server; none for one that may be any."""
     if isinstance(word, UnknownWord):
@@ -151,12 +158,12 @@ def read_approvals(table: TableReader) -> ApprovalRules | None:
     texts = table.strings("require")
     if len(texts) > _MAX_PATTERNS:
         table.fault("require", f"has more than {_MAX_PATTERNS} patterns", "use wider ones")
-    found = (_read_pattern(table, text) for text in texts)
+    found = itertools.chain.from_iterable(_read_pattern(table, text) for text in texts)
     notify = table.strings("notify")
     if notify and not notify[0]:
         table.fault("notify", "names no program", 'write it like ["notify-send", "Airlock"]')
     rules = ApprovalRules(
-        require=tuple(each for each in found if each is not None),
+        require=tuple(found),
         wait_s=table.number("wait_s", default=300, minimum=_MIN_WAIT_S, maximum=_MAX_WAIT_S),
         notify=notify,
     )
@@ -166,19 +173,19 @@ def read_approvals(table: TableReader) -> ApprovalRules | None:
     return rules if rules.require else None
 
 
-def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
+def _read_pattern(table: TableReader, text: str) -> Iterator[OperationPattern]:
     try:
         words = list(parse_operation(text).words)
     except ValueError as error:
         table.fault("require", f"{quote(text, limit=80)} is no pattern: {error}", _EXAMPLE)
-        return None
+        return
     if any("***" in word for word in words):
         table.fault("require", f"{quote(text, limit=80)} is no pattern: it has ***", _EXAMPLE)
-        return None
+        return
     if words[0] in _UNASKED:
         problem = f"{quote(text, limit=80)} cannot be asked: its connections are not looked into"
         table.fault("require", problem, "remove it, and the destination from [network]")
-        return None
+        return
     tool = words[0].lower()
     if tool in _SPELLINGS:
         read, how = _SPELLINGS[tool]
@@ -188,8 +195,10 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
             problem = f"{quote(text, limit=80)} would match nothing that {tool} does"
             remedy = f"write it like {quote(' '.join(shown), limit=None)}: {how}"
             table.fault("require", problem, remedy)
-            return None
-    return _compile_words(text, _drop_stars(words))
+            return
+    yield _compile_words(text, _drop_stars(words))
+    if tool == "ssh" and (split := [*_split_words(words)]) != words:
+        yield _compile_words(text, _drop_stars(split))
 
 
 def _drop_stars(words: list[str]) -> list[str]:
@@ -251,27 +260,17 @@ def _may_be_any(word: str) -> bool:
 
 
 def _read_ssh(words: list[str]) -> tuple[list[str], list[str]]:
-    """As `_read_git`, for a session: its host, `-s` before a subsystem, and its command's word.
-
-    Behind a command's word, stars at the end would match nothing; within it they match its rest.
-    """
-    kept = _drop_stars(words)
-    right, stars = [*kept], words[len(kept) :][:1]
-    if len(kept) > 1 and "/" in kept[1].removesuffix("/**"):
-        host = _PASSWORD.sub(r"\1@", kept[1].rpartition("://")[2]).partition("/")[0]
+    """As `_read_git`: the host without a scheme or path."""
+    right = [*words]
+    if len(words) > 1 and "/" in words[1].removesuffix("/**"):
+        host = _PASSWORD.sub(r"\1@", words[1].rpartition("://")[2]).partition("/")[0]
         right[1] = host.removesuffix(":") or "*"
-    pattern = _compile_words("", [*kept, *("*" for _ in stars)])
-    if not any(map(pattern.matches, _SESSIONS)):
-        at = kept.index("**") + 1 if "**" in kept[:3] else 2
-        at += kept[at] == "-s"
-        # As a word a star crosses slashes.
-        right[at:] = [" ".join("**" if word == "*" else word for word in [*kept[at:], *stars])]
-    return kept, right
+    return words, right
 
 
 _SPELLINGS = {
     "git": (_read_git, "a repository as HOST/PATH, and of a push the whole name of a ref"),
-    "ssh": (_read_ssh, "[USER@]HOST[:PORT], and the whole command as one word"),
+    "ssh": (_read_ssh, "a host as [USER@]HOST[:PORT]"),
 }
 
 
@@ -307,7 +306,7 @@ def _spell_ref(word: str) -> str:
 
 def _compile(*words: str) -> "re.Pattern[str]":
     """The expression of words, with any of which a text may match."""
-    texts = (each for word in words for each in (word, word.removesuffix("/**") or word))
+    texts = (each for word in words for each in (word, _REST.sub("", word) or word))
     ways = (compile_protection(text).pattern for text in dict.fromkeys(texts))
     return re.compile("|".join(ways))
 
