@@ -7,8 +7,8 @@ is refused is one line.
 import json
 import re
 
-from airlock_daemon.setup.kubeconfig import Access, Cluster
-from airlock_daemon.setup.stored import BadCredential
+from airlock_daemon.setup.credential import Access, BadCredential
+from airlock_daemon.setup.kubeconfig import Cluster
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
 _MAX_LENGTH = 4096

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.setup.agents import AgentApis
-from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
-from airlock_daemon.setup.stored import BadCredential
+from airlock_daemon.setup.credential import Access, BadCredential
+from airlock_daemon.setup.kubeconfig import Cluster, Plugin
 from airlock_modules.apis import ApiCall
 from worlds import World
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.credential import BadCredential, read_credential
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import BadCredential, Secrets, Stored, read_credential
+from airlock_daemon.setup.stored import Secrets, Stored
 
 
 @pytest.fixture

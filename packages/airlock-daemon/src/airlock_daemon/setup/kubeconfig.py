@@ -1,4 +1,4 @@
-"""Kubernetes: clusters and users of the human's kubeconfig, and output of its plugins.
+"""Kubernetes: clusters and users of the human's kubeconfig.
 
 `kubectl` reads the kubeconfig and prints it as JSON, so that nothing here parses YAML. Unsupported
 settings of a context, such as impersonation, are refused: ignoring them could give a request more
@@ -7,15 +7,13 @@ rights than the human's own.
 
 import base64
 import binascii
-import datetime as dt
 import json
-import math
 import os
 import re
 import subprocess
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -23,9 +21,15 @@ from msgspec.structs import replace
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import find_granted
+from airlock_daemon.setup.credential import (
+    CERTIFICATE,
+    NO_JSON,
+    Access,
+    BadCredential,
+    describe_exec,
+)
 from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.programs import Programs
-from airlock_daemon.setup.stored import NO_JSON, BadCredential
 from airlock_daemon.setup.trust import find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_program_problem
 from airlock_modules import Fault
@@ -40,53 +44,6 @@ _FILE = "--kubeconfig="
 _CONTENT = ("--flatten", "--raw")
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
-_KEY = re.compile(
-    r"-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[A-Za-z0-9+/=\s]+-----END \1-----", re.ASCII
-)
-
-
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Access to an API: a token, or certificate and key in PEM, valid for `lasts_s` seconds."""
-
-    token: str = ""
-    certificate: str = ""
-    lasts_s: float = math.inf
-
-    def __repr__(self) -> str:
-        """Omit the values, which no message may show."""
-        return "Access()"
-
-    @classmethod
-    def of_certificate(cls, data: bytes) -> "Access":
-        """Parse certificate and key in PEM, in any order. Raises BadCredential."""
-        try:
-            text = data.decode("ascii")
-        except UnicodeDecodeError:
-            raise BadCredential("is no PEM") from None
-        return _make_access("", text, text)
-
-    @classmethod
-    def of_exec_credential(cls, data: bytes, now: float) -> "Access":
-        """Parse an ExecCredential (client.authentication.k8s.io, v1 or v1beta1).
-
-        Raises BadCredential.
-        """
-        try:
-            found = msgspec.json.decode(data, type=_ExecCredential)
-        except NO_JSON:
-            raise BadCredential("is no ExecCredential in JSON") from None
-        versions = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
-        if found.kind != "ExecCredential" or found.api_version not in versions or not found.status:
-            raise BadCredential("is no ExecCredential of v1 or v1beta1 with a status")
-        status = found.status
-        lasts_s = math.inf
-        if status.expiration_timestamp is not None:
-            lasts_s = status.expiration_timestamp.timestamp() - now
-            if lasts_s <= 0:
-                raise BadCredential("has ended")
-        access = _make_access(status.token, status.client_certificate_data, status.client_key_data)
-        return replace(access, lasts_s=lasts_s)
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +82,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
                 raise BadCredential(f"has {key} for its cluster, which is not supported")
         host, port, prefix = _read_url(server.server)
         ca = _decode(server.certificate_authority_data)
-        found = _CERTIFICATE.findall(ca)
+        found = CERTIFICATE.findall(ca)
         if ca and (not found or len(ca) > _MAX_CA):
             problem = "has a certificate-authority that is none, or one of more than 48 KB"
             raise BadCredential(problem)
@@ -156,7 +113,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
             return _make_plugin(user.exec, server)
         if user.token_file:
             return user.token_file
-        return _make_access(
+        return Access.of_pem(
             user.token, _decode(user.client_certificate_data), _decode(user.client_key_data)
         )
 
@@ -180,11 +137,6 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
     words: tuple[str, ...]
     variables: Mapping[str, str]
-
-    @staticmethod
-    def describe(version: str = "client.authentication.k8s.io/v1") -> str:
-        """KUBERNETES_EXEC_INFO for a program that prints an ExecCredential."""
-        return json.dumps(_describe_exec(version))
 
 
 class _Server(msgspec.Struct, rename="kebab"):
@@ -253,19 +205,6 @@ class _File(msgspec.Struct, rename="kebab"):
     contexts: list[_NamedContext] | None = None
     users: list[_NamedUser] | None = None
     current_context: str = ""
-
-
-class _Status(msgspec.Struct, rename="camel"):
-    token: str = ""
-    client_certificate_data: str = ""
-    client_key_data: str = ""
-    expiration_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
-
-
-class _ExecCredential(msgspec.Struct, rename="camel"):
-    api_version: str
-    kind: str
-    status: _Status | None = None
 
 
 def settle_clusters(
@@ -475,22 +414,10 @@ def _decode(text: str) -> str:
         raise BadCredential("has a certificate or key that is not PEM in base64") from None
 
 
-def _make_access(token: str, certificate: str, key: str) -> Access:
-    """Build the access from the certificates and the key in the texts. Raises BadCredential."""
-    if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise BadCredential("has a token with characters that no header may have")
-    chain, keys = _CERTIFICATE.findall(certificate), [each[0] for each in _KEY.finditer(key)]
-    if bool(certificate or key) and not (chain and len(keys) == 1):
-        raise BadCredential("has not one certificate with one unencrypted key in PEM")
-    if not token and not chain:
-        raise BadCredential("has neither a token nor a certificate")
-    return Access(token=token, certificate="\n".join((*chain, *keys, "")) if chain else "")
-
-
 def _make_plugin(plugin: _Exec, server: _Server) -> Plugin:
     if plugin.interactive_mode == "Always":
         raise BadCredential("runs a program that wants a terminal (interactiveMode)")
-    info = _describe_exec(plugin.api_version)
+    info = describe_exec(plugin.api_version)
     if plugin.provide_cluster_info:
         shown = {
             "server": server.server,
@@ -502,10 +429,6 @@ def _make_plugin(plugin: _Exec, server: _Server) -> Plugin:
         words=(plugin.command, *(plugin.args or ())),
         variables={**variables, "KUBERNETES_EXEC_INFO": json.dumps(info)},
     )
-
-
-def _describe_exec(version: str) -> dict[str, object]:
-    return {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
 
 
 def _list_files(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:

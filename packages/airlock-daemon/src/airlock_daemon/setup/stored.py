@@ -19,9 +19,6 @@ from airlock_daemon.setup.files import make_directory
 from airlock_daemon.setup.state import State
 from airlock_modules import is_name
 
-NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""The exceptions of decoding invalid JSON."""
-
 _FOLDER = "stored"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _INSTALLATION = "docker/installation"
@@ -38,30 +35,6 @@ class Stored(msgspec.Struct, frozen=True):
     def file(self) -> str:
         """Its file in the state directory."""
         return f"{_FOLDER}/{self.name}" + (f"@{self.agent}" if self.agent else "")
-
-
-class BadCredential(ValueError):
-    """An unusable credential; the message is a predicate: "has two lines"."""
-
-
-def read_credential(data: bytes) -> str:
-    """Extract the credential from a person's, file's or program's text, stripped of whitespace.
-
-    Raises BadCredential.
-    """
-    if len(data) > Secrets.MAX_LENGTH:
-        raise BadCredential(f"has more than {Secrets.MAX_LENGTH} bytes")
-    try:
-        value = data.decode().strip(" \t\r\n")
-    except UnicodeDecodeError:
-        raise BadCredential("is not UTF-8 text") from None
-    if not value:
-        raise BadCredential("is empty")
-    if "\n" in value:
-        raise BadCredential("has more than one line")
-    if not value.isprintable():
-        raise BadCredential("has control characters in it")
-    return value
 
 
 class Secrets(msgspec.Struct, frozen=True):

@@ -11,7 +11,8 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.output import list_rows, print_message
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.stored import BadCredential, Secrets, Stored, read_credential
+from airlock_daemon.setup.credential import BadCredential, read_credential
+from airlock_daemon.setup.stored import Secrets, Stored
 from airlock_modules import is_name
 from airlock_wire import quote
 

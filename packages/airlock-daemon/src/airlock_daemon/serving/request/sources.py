@@ -7,6 +7,7 @@ reread after FRESH_S, so that a new value is used at once.
 
 import datetime as dt
 import itertools
+import json
 import math
 import os
 import shlex
@@ -24,11 +25,16 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.setup.credential import (
+    Access,
+    BadCredential,
+    describe_exec,
+    read_credential,
+)
 from airlock_daemon.setup.files import read_bounded
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import BadCredential, Secrets, read_credential
+from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trust import find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_words_problem
 from airlock_wire import quote
@@ -300,6 +306,8 @@ class Sources:
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
     ) -> Access:
         """Use a kubeconfig's user, in JSON. Raises BadCredential and Failed."""
+        from airlock_daemon.setup.kubeconfig import Cluster  # noqa: PLC0415 - of clusters alone
+
         cluster = Cluster.read(data)
         if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
             # Its credential is for another host now.
@@ -311,7 +319,7 @@ class Sources:
         if isinstance(user, Access):
             return user
         advice = "a person on the host can "
-        if isinstance(user, Plugin):
+        if not isinstance(user, str):
             origin = quote(shlex.join(user.words))
             advice += _advise(user.words)
             printed = await self._run(kept, agent, user.words, origin, advice, user.variables)
@@ -330,12 +338,14 @@ class Sources:
         """Run a source's command and return its stdout. Raises Failed."""
         words, variables = source.words, dict[str, str]()
         if source.format == "kubeconfig":
+            from airlock_daemon.setup.kubeconfig import Cluster  # noqa: PLC0415 - as above
+
             environment = self._shared.environment
             problem = Cluster.find_problem(words, environment, agent.generation.workspaces)
             if problem is not None:
                 raise Failed(problem[0], hint=f"a person on the host can do this: {problem[1]}")
         elif source.format == "exec-credential":
-            variables["KUBERNETES_EXEC_INFO"] = Plugin.describe()
+            variables["KUBERNETES_EXEC_INFO"] = json.dumps(describe_exec())
         return await self._run(kept, agent, words, quote(shlex.join(words)), advice, variables)
 
     async def _run(
