@@ -18,6 +18,7 @@ import trio
 from api_server import OK, ApiServer, Certificates, Seen, Talk, proxying, serving
 from broker_world import SECRET, Tool, World, broker, make_api
 
+from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
     Ended,
@@ -27,6 +28,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
     Refused,
     Spent,
 )
+from airlock_daemon.boundary.brokers.https.service import Authorities, Service
 from airlock_modules.apis import Credential, Source
 
 certificates = broker_fixtures.certificates
@@ -195,6 +197,45 @@ async def test_the_first_request_with_a_body_is_the_last_of_its_connection(
     assert [each.connection for each in server.seen] == [1, 1, 2, 3, 4, 4, 5]
 
 
+async def test_a_tool_that_pauses_finds_the_next_connection_open(
+    world: World, server: ApiServer
+) -> None:
+    """Its next request waits for no handshake."""
+    tool = await world.open()
+    for number in range(1, 3):
+        await tool.ask("POST", "/", body=b"{}")
+        assert server.seen[-1].connection == number
+        with trio.fail_after(10):
+            while server.connections == number:  # noqa: ASYNC110 - it tells nobody
+                await trio.sleep(0.01)
+    await tool.ask("GET", "/")
+    await trio.sleep(0.1)
+    assert server.connections == server.seen[-1].connection == 3
+
+
+async def test_a_connection_that_was_idle_for_long_takes_nothing_that_must_not_be_repeated(
+    variables: dict[str, str], server: ApiServer
+) -> None:
+    """The service may be about to close it."""
+
+    class Direct(Routes):
+        async def open(self, wanted: Destination) -> tuple[trio.SocketStream, bytes]:
+            return await trio.open_tcp_stream("127.0.0.1", wanted.port), b""
+
+    wanted = Destination(host="localhost", port=server.port)
+    authorities = Authorities(variables, trio.CapacityLimiter(1))
+    service = Service(make_api(server.port), wanted, Direct.__new__(Direct), authorities)
+    assert not await service.prepare()
+    assert await service.prepare(max_idle_s=0)
+    await service.rest()
+    await trio.sleep(0.01)
+    assert await service.prepare(max_idle_s=60)
+    await service.rest()
+    await trio.sleep(0.01)
+    assert not await service.prepare(max_idle_s=0)
+    await service.close()
+
+
 async def test_a_kept_connection_that_the_service_closed_is_replaced(
     world: World, server: ApiServer
 ) -> None:
@@ -209,7 +250,7 @@ async def test_a_kept_connection_that_the_service_closed_is_replaced(
     for _ in range(3):
         status, _, _ = await tool.ask("GET", "/")
         assert status == 200
-    assert server.connections == 3
+    assert [each.connection for each in server.seen] == [1, 2, 3]
 
 
 async def test_bodies_stream_both_ways_in_bounded_memory(world: World, server: ApiServer) -> None:

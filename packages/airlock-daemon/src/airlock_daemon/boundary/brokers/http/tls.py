@@ -301,14 +301,19 @@ def _find_size(raw: memoryview, at: int) -> int:
 
 
 def has_pending(stream: trio.abc.Stream) -> bool:
-    """Whether an idle connection has bytes to read: usually EOF."""
-    if isinstance(stream, TlsStream) and stream.has_unread:
-        return True
-    below = stream.below if isinstance(stream, TlsStream) else stream
-    if not isinstance(below, trio.SocketStream):
+    """Whether an idle connection has something to read, which is lost: usually EOF.
+
+    TLS's own messages, such as session tickets, are not that.
+    """
+    if isinstance(stream, TlsStream):
+        try:
+            return stream.receive_now(1) is not None
+        except trio.BrokenResourceError:
+            return True
+    if not isinstance(stream, trio.SocketStream):
         return False
     poll = select.poll()
-    poll.register(below.socket.fileno(), select.POLLIN)
+    poll.register(stream.socket.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 

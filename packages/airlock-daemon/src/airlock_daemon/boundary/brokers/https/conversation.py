@@ -55,6 +55,8 @@ from airlock_modules.apis import (
 )
 from airlock_modules.apis.uploads import Seal, check_metadata, has_metadata
 
+# A tool with a single request disconnects sooner.
+_PAUSE_S = 0.05
 # Between two requests; for a whole head; for a whole buffered body.
 _IDLE_S = 300.0
 _HEAD_S = 15.0
@@ -153,10 +155,21 @@ class Conversation:
                 raw = await self._read_raw()
                 if raw is None or not await self._serve(raw):
                     return
+                await self._rest()
             except _Refused as refused:
                 await self._tell_refused(refused)
                 await self._refuse(refused.refusal, refused.head)
                 return
+
+    async def _rest(self) -> None:
+        """Connect to the service while the tool pauses, so that its next request need not wait."""
+        if self._buffer or self._client.has_unread:
+            return
+        with trio.move_on_after(_PAUSE_S):
+            await self._client.wait_for_more()
+            return
+        with trio.move_on_after(_HEAD_S):
+            await self._service.rest()
 
     async def _read_raw(self) -> bytes | None:
         """Read the next head; None if the tool closed the connection. Buffers later bytes."""

@@ -5,6 +5,7 @@ answer with two lengths is refused. Of an answer with a long body of known lengt
 the head.
 """
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -71,6 +72,9 @@ _DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-tr
 
 # None of them has a body.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Services close connections that are idle, most after a minute or more, some while a request is on
+# its way. One that must not be repeated gets a connection that is not near that.
+_MAX_IDLE_S = 20.0
 
 _Headers = list[tuple[bytes, bytes]]
 
@@ -170,11 +174,13 @@ class Exchange:
 
     async def carry(self) -> Result:
         """Relay it. Raises Denied and Failed if the tool got no answer yet."""
-        is_kept = await self._service.prepare()
+        is_repeatable = self._incoming.head.method in _REPEATABLE
+        max_idle_s = math.inf if is_repeatable else _MAX_IDLE_S
+        is_kept = await self._service.prepare(max_idle_s=max_idle_s)
         try:
             await self._carry()
         except _Stale:
-            if not is_kept or self._incoming.head.method not in _REPEATABLE:
+            if not is_kept or not is_repeatable:
                 raise Failed(
                     "the service closed the connection without an answer", hint="try again"
                 ) from None

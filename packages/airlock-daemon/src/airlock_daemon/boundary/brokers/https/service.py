@@ -1,19 +1,22 @@
 """The connection to a service: verified TLS, kept until a request has a body, or the client ends.
 
 A service that does not read a body would take it for the next request: with the credential of that
-one, or that of the connection. So the first request with a body is the last of its connection.
+one, or that of the connection. So the first request with a body is the last of its connection. The
+next connection is opened while the tool pauses.
 """
 
+import math
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 
 import h11
 import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes
 from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import KEEP_IDLE, private_file
 from airlock_daemon.platform.threads import run_in_thread
@@ -75,6 +78,7 @@ class Service:
         self._authorities = authorities
         self._stream: TlsStream | None = None
         self._talk = _begin_talk()
+        self._idle_since = math.inf
         # The certificate for the next connection, and that of the current one.
         self._certificate = ""
         self._presented = ""
@@ -94,24 +98,39 @@ class Service:
         """The HTTP state of the connection."""
         return self._talk
 
-    async def prepare(self, *, fresh: bool = False) -> bool:
+    async def prepare(self, *, fresh: bool = False, max_idle_s: float = math.inf) -> bool:
         """Connect unless an idle connection can be reused; returns whether one is, which may end.
 
         Raises Failed and Denied if the service cannot be reached or authenticated.
         """
-        talk = self._talk
-        # Bytes after an answer could be taken for the answer to the next request.
-        is_idle = talk.our_state is talk.their_state and not talk.trailing_data[0]
-        is_idle = is_idle and talk.our_state in (h11.DONE, h11.IDLE)
-        fresh = fresh or self._presented != self._certificate
-        if self._stream is not None and is_idle and not fresh and not has_pending(self._stream):
-            if talk.our_state is h11.DONE:
-                talk.start_next_cycle()
+        is_old = trio.current_time() - self._idle_since > max_idle_s
+        self._idle_since = math.inf
+        if not (fresh or is_old) and self._is_reusable():
+            if self._talk.our_state is h11.DONE:
+                self._talk.start_next_cycle()
             return True
         await self.close()
         self._stream = await self._connect()
         self._talk = _begin_talk()
         return False
+
+    async def rest(self) -> None:
+        """Note that no request follows at once, and connect for the next one if it will need it.
+
+        If that fails, the next request tries again.
+        """
+        if not self._is_reusable():
+            with suppress(AirlockError):
+                await self.prepare()
+        self._idle_since = trio.current_time()
+
+    def _is_reusable(self) -> bool:
+        talk = self._talk
+        # Bytes after an answer could be taken for the answer to the next request.
+        is_idle = talk.our_state is talk.their_state and not talk.trailing_data[0]
+        is_idle = is_idle and talk.our_state in (h11.DONE, h11.IDLE)
+        is_idle = is_idle and self._presented == self._certificate
+        return self._stream is not None and is_idle and not has_pending(self._stream)
 
     def end_answer(self, behind: bytes) -> None:
         """Note the end of an answer of which `talk` parsed only the head.
