@@ -13,9 +13,8 @@ NOT_GRANTED = (
     *("airlock_daemon/admin/toml_edit", "airlock_daemon/setup/human_git"),
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
     *("airlock_daemon/setup/api", "airlock_daemon/setup/bridge", "airlock_daemon/admin/change"),
-    "airlock_daemon/setup/unseen_rules",
     *("airlock_daemon/setup/command_findings", "airlock_daemon/setup/profile_findings"),
-    *("airlock_daemon/setup/unusable_sockets", "airlock_daemon/admin/migrate/released_unit"),
+    *("airlock_daemon/setup/checking", "airlock_daemon/admin/migrate/released_unit"),
     *("airlock_modules/reading/parsed", "airlock_modules/rules/glob"),
     *("airlock_modules/remotes/hosts", "airlock_modules/files/ssh_table"),
     *(

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from airlock_daemon.boundary.command.launcher import Identity
-from airlock_daemon.setup.boxes import explain_no_fence
+from airlock_daemon.setup.config import BoxConfig
 from running import Daemon
 from worlds import BOX_USER, World
 
@@ -24,7 +24,7 @@ needs_bubblewrap = pytest.mark.skipif(
     not _IS_REQUIRED and shutil.which("bwrap") is None, reason="needs bubblewrap"
 )
 needs_landlock = pytest.mark.skipif(
-    not _IS_REQUIRED and explain_no_fence() is not None, reason="needs Landlock"
+    not _IS_REQUIRED and BoxConfig.explain_no_fence() is not None, reason="needs Landlock"
 )
 
 

@@ -1,8 +1,8 @@
-"""Tests of `airlock_daemon.setup.checking`: what an override of a built-in gives up."""
+"""Tests of `airlock_daemon.setup.overrides`: what an override of a built-in gives up."""
 
 import pytest
 
-from airlock_daemon.setup.checking import compare, find_losses
+from airlock_daemon.setup.overrides import compare, find_losses
 from airlock_modules import Module, builtin_names, builtin_text, load_builtin, parse_module
 from worlds import World
 

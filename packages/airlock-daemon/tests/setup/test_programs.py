@@ -1,11 +1,11 @@
-"""Tests of `airlock_daemon.setup.programs`: where a tool is taken from, and where it never is."""
+"""Tests of `airlock_daemon.setup.trust`: where a tool is taken from, and where it never is."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault
 from running import Daemon
 from worlds import World

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.unusable_sockets`: what the daemon's user cannot use."""
+"""Tests of `airlock_daemon.setup.checking`: what the daemon's user cannot use."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.unusable_sockets import find_unusable
+from airlock_daemon.setup.checking import find_unusable
 
 NOBODY = 65534
 

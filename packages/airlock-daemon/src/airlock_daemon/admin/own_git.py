@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 
 _ANSWER_S = 60
 

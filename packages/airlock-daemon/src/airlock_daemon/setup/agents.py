@@ -11,7 +11,7 @@ from airlock_daemon.setup.files import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.profile import ContainerNetwork, Mount, Profile, parse_profile
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault, Module, TableReader, is_name
 
 if TYPE_CHECKING:

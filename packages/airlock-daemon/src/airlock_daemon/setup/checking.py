@@ -1,14 +1,13 @@
 """Checks all files on disk, and reports faults, findings and notes.
 
-`find_losses` reports what an override of a built-in module loses: it replaces the built-in's rules,
-environment and arguments in full, so a short override that allows one more thing also drops all of
-the built-in's protections.
+It also looks at what they name: the credentials of APIs, and the sockets directory.
 """
 
 import os
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from msgspec.structs import replace
@@ -16,156 +15,32 @@ from msgspec.structs import replace
 from airlock_daemon.errors import SetupError
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.api_findings import find_api_oddities
+from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
 from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup, load_setup
+from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.profile import USE_REFS
+from airlock_daemon.setup.profile_findings import list_unseen_rules, name_rules
 from airlock_daemon.setup.remotes import find_unpinned, may_use_remotes, reaches_any
-from airlock_daemon.setup.unseen_rules import list_unseen_rules, name_rules
-from airlock_daemon.setup.unusable_sockets import find_unusable
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import Secrets
+from airlock_daemon.setup.trust import Programs, find_file_problem, name_user
+from airlock_daemon.setup.trusted_command import find_command_problem
 from airlock_modules import (
     DEFAULT_REFS,
     GIT_REMOTE,
     GIT_SIGN,
     Fault,
-    GrammarRules,
-    Module,
     ModuleError,
     builtin_names,
     load_builtin,
 )
-from airlock_wire import quote
 
-# The names that fit a line; `airlock show` prints them all.
-_SHOWN = 3
-_MAX_NAME = 60
-_PLAIN = re.compile(r"[A-Za-z0-9_.,=@+ -]+")
-
-
-def find_losses(
-    folders: Iterable[Mapping[str, Module]], enable: Collection[str]
-) -> Iterator[Fault]:
-    """Compare each override of an enabled command with the built-in module of that name.
-
-    `folders` map commands to the modules of `modules/` and of each agent's `commands/`.
-    """
-    known = builtin_names()
-    for folder in folders:
-        for name, override in folder.items():
-            if name in known and name in enable:
-                yield from compare(override, load_builtin(name))
-
-
-def compare(override: Module, builtin: Module) -> Iterator[Fault]:
-    """Yield one note for each kind of entry that `builtin` has and `override` lacks."""
-    name, show = builtin.name, f"airlock show {builtin.name}"
-    if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
-        paths = "" if builtin.wants_box else " and finds paths to hold in the workspace"
-        yield Fault(
-            override.source,
-            "syntax",
-            f"lacks the option table of the built-in {name}",
-            f'add [syntax] options = "{name}", which sees joined and abbreviated flags{paths}',
-        )
-    if builtin.broker is not None and override.broker is None:
-        yield Fault(
-            override.source,
-            "command",
-            f"runs a program in the workspace; the built-in {name} is a broker of the daemon",
-            f'write broker = "{builtin.broker}" in place of bin, so that the profile binds it',
-        )
-    for problem in _compare_permitted(override, builtin):
-        yield Fault(override.source, "allow", problem, f"list what it needs, as {show} does")
-    for key, verb, noun, mine, all_of_them in _list(override, builtin):
-        missing = [each for each in all_of_them if each not in mine]
-        if missing:
-            problem = _say_missing(missing, f"the built-in {name} {verb}", noun, len(all_of_them))
-            remedy = f"add what it should keep ({_show_some(missing)}) from {show}"
-            yield Fault(override.source, key, problem, remedy)
-    if builtin.workspace == "required" and override.workspace != "required":
-        problem = f"the built-in {name} runs in a mapped directory only, this override anywhere"
-        yield Fault(override.source, "exec.workspace", problem, 'add [exec] workspace = "required"')
-
-
-def _list(
-    override: Module, builtin: Module
-) -> tuple[tuple[str, str, str, Sequence[str], Sequence[str]], ...]:
-    """Key, verb, noun, and the entries of the override and of the built-in."""
-    refusing = "allow.except" if override.rules.mode == "allow" else "deny.args"
-    return (
-        (refusing, "refuses by", "rule", _refusing(override), _refusing(builtin)),
-        # A variable that a module sets cannot come from elsewhere.
-        ("env.strip", "strips", "variable", (*override.strip, *override.set), builtin.strip),
-        ("env.set", "sets", "variable", _settings(override), _settings(builtin)),
-        ("env.inherit", "inherits", "variable", override.inherit, builtin.inherit),
-        ("env.forward", "forwards", "variable", override.forward, builtin.forward),
-        ("args.prepend", "prepends", "argument", override.prepend, builtin.prepend),
-        ("args.append", "appends", "argument", override.append, builtin.append),
-    )
-
-
-def _refusing(module: Module) -> list[str]:
-    """The texts of the rules that refuse, in either form of a module."""
-    rules = module.rules
-    if rules.mode == "deny":
-        return [rule.text for rule in rules.rules.rules]
-    return [rule.text for rule in rules.exceptions.rules] if isinstance(rules, GrammarRules) else []
-
-
-def _settings(module: Module) -> list[str]:
-    return [f"{name}={value}" for name, value in module.set.items()]
-
-
-def _compare_permitted(override: Module, builtin: Module) -> Iterator[str]:
-    """Yield what the override allows and the built-in does not list."""
-    listed = _permitted(builtin)
-    if listed is None:
-        return
-    name = f"the built-in {builtin.name}"
-    if override.rules.mode == "deny":
-        yield (f"allows all that its rules do not refuse; {name} allows {len(listed)} subcommands")
-        return
-    mine = _permitted(override) or {}
-    commands = [command for command in mine if command not in listed]
-    flags = [
-        f"{command} {flag}".strip()
-        for command, entries in mine.items()
-        for flag in entries
-        if command in listed and not {flag, "*"} & set(listed[command])
-    ]
-    for noun, more in (("subcommand", commands), ("flag", flags)):
-        if more:
-            shown, plural = _show_some(more), "" if len(more) == 1 else "s"
-            yield f"allows {len(more)} {noun}{plural} more than {name}: {shown}"
-
-
-def _permitted(module: Module) -> dict[str, tuple[str, ...]] | None:
-    """The allowed flags by subcommand, "" for global ones; None for a module without a list."""
-    rules = module.rules
-    if not isinstance(rules, GrammarRules) or rules.permitted is None:
-        return None
-    listed = {command: each.entries for command, each in rules.permitted.commands.items()}
-    for globs, each in rules.permitted.patterns:
-        listed[" ".join(glob.text for glob in globs)] = each.entries
-    listed[""] = (*listed.get("", ()), *rules.permitted.flags.entries)
-    return listed
-
-
-def _say_missing(missing: Sequence[str], does: str, noun: str, total: int) -> str:
-    counted = f"{total} {noun}{'' if total == 1 else 's'}"
-    lacking = "has none" if len(missing) == total else f"lacks {len(missing)}"
-    return f"{does} {counted}, this override {lacking} of them"
-
-
-def _show_some(texts: Sequence[str]) -> str:
-    shown = [
-        text if _PLAIN.fullmatch(text) and len(text) <= _MAX_NAME else quote(text, limit=_MAX_NAME)
-        for text in texts[:_SHOWN]
-    ]
-    return ", ".join((*shown, "...") if len(texts) > _SHOWN else shown)
-
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Client
+    from airlock_modules.apis.aws import Grant
 
 ANY_REFS = ("refs/heads/**", "refs/tags/**")
 """Patterns of `[git] refs` for all branches and tags."""
@@ -442,3 +317,156 @@ def _name_file(path: str, locations: Locations) -> str:
     if name.endswith(".toml") and name != Agent.PROFILE:
         return "module"
     return "profile"
+
+
+def find_api_oddities(
+    agents: Iterable[Agent], ceiling: Sequence[str], state: State, search_path: str
+) -> Iterator[Finding]:
+    """Find missing credentials, tokens with wide access, and presets that allow data out."""
+    agents = tuple(agents)
+    workspaces = tuple(mount.source for each in agents for mount in each.mounts)
+    for agent in agents:
+        source = agent.profile_file
+        found = find_apis(agent, ceiling)
+        used = {name for names, client in found.clients for name in names if _has_any(client)}
+        for api in found.apis:
+            written = _find_written(api, workspaces, search_path)
+            if written is not None:
+                yield Finding(source, f"{api.module}.credential", *written, name="api")
+            missing = _find_missing(agent.name, api, state, search_path)
+            # Tools such as package managers work without a credential.
+            if missing is not None and api.name in used:
+                yield Finding(source, f"{api.module}.credential", *missing, name="api")
+            if api.repositories is not None:
+                yield from _find_wide(source, api)
+            if api.aws is not None:
+                yield from _find_unusable(source, api.aws)
+        if agent.profile.reached.presets:
+            problem = "lets data out to whoever publishes a package or an extension there"
+            remedy = "list the hosts that are needed, or grant npm and pypi, which only read"
+            yield Finding(source, "network.allow", problem, remedy, name="api", is_note=True)
+
+
+def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
+    """Find a token that reaches more than the repositories, or a grant of no repository."""
+    key = f"{api.module}.repositories"
+    words = () if api.credential is None else api.credential.source.words
+    if not api.repositories:
+        problem = "names no repository, and [git] push none at github.com: nothing can be read"
+        yield Finding(source, key, problem, 'write repositories = ["OWNER/NAME"]', name="api")
+    if api.wide:
+        problem = "lets this agent use a token that reaches other repositories: GraphQL reads them"
+        remedy = f"prefer a fine-grained token for these alone: airlock login {api.module}"
+        yield Finding(source, f"{api.module}.wide", problem, remedy, name="api", is_note=True)
+    elif words == ("gh", "auth", "token"):
+        problem = (
+            "is the token of gh auth login, which reaches all your repositories and is refused"
+        )
+        remedy = (
+            f"make a fine-grained token for these alone (airlock login {api.module}, "
+            f'credential = {{ stored = "{api.module}" }}), or write wide = true'
+        )
+        yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
+
+
+def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
+    """Find an `[aws]` table that grants nothing, as it lacks a profile or regions."""
+    if grant.profile is None:
+        remedy = 'write profile = "NAME", one of ~/.aws/config with few rights'
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.profile", problem, remedy, name="api")
+    if not grant.regions:
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.regions", problem, 'write regions = ["eu-west-1"]', name="api")
+
+
+def _has_any(client: "Client") -> bool:
+    """Whether tools get a placeholder, and so use the credential."""
+    texts = (*client.env.values(), *client.files.values())
+    return any(part in text for part in PLACEHOLDERS for text in texts)
+
+
+def _find_written(
+    api: "Api", workspaces: Sequence[str], search_path: str
+) -> tuple[str, str] | None:
+    """Return why a credential's file or program is not trusted, and a remedy; None if it is."""
+    source = None if api.credential is None else api.credential.source
+    if source is None or source.kind not in ("command", "file"):
+        return None
+    path = os.path.expanduser(source.words[0])
+    if source.kind == "file":
+        return find_file_problem(path, workspaces)
+    program = Programs(search_path).find(path)
+    if program is None:
+        return None
+    return find_command_problem(program, source.words[1:], workspaces)
+
+
+def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
+    """Return what an API's credential lacks, and a remedy; None if nothing."""
+    source = None if api.credential is None else api.credential.source
+    if source is None:
+        return None
+    word = source.words[0]
+    if source.kind == "stored" and Secrets(state).find(word, agent) is None:
+        return f"no credential is stored for {word}", f"airlock login {word}"
+    if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
+        return f"{word} is not there", "create it, readable by you alone"
+    if source.kind == "command" and Programs(search_path).find(os.path.expanduser(word)) is None:
+        remedy = f'install it, or write [{api.module}] credential = {{ stored = "NAME" }}'
+        return f'"{word}" is not an executable on the daemon\'s PATH', remedy
+    return None
+
+
+DOCKER = "docker makes such a directory where a container mounts it before the daemon has started"
+
+
+def find_unusable(path: str) -> Iterator[Fault]:
+    """Find what keeps the current user from serving in the sockets directory `path`.
+
+    It may be missing. Each remedy is a command; for a directory made by docker it also removes
+    others' access, so that sockets in it may be open to every user of a container.
+    """
+    user = os.geteuid()
+    if not os.path.lexists(path):
+        yield from _find_unmakeable(path, user)
+        return
+    if not os.path.isdir(path):
+        yield Fault(
+            path, "", "is no directory", f"look at what it is, then: rm {shlex.quote(path)}"
+        )
+        return
+    quoted = shlex.quote(path)
+    own = f"sudo chown -R {user} {quoted} && chmod 700 {quoted}"
+    if not _may_write(path):
+        owner = os.stat(path).st_uid
+        if owner == user:
+            yield Fault(path, "", "is not writable", f"chmod u+rwx {quoted}")
+        else:
+            yield Fault(path, "", _say_owner(owner), own)
+        return
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        info = entry.stat(follow_symlinks=False)
+        # The daemon must set the mode of an agent's directory, which only its owner and root may.
+        if stat.S_ISDIR(info.st_mode) and info.st_uid != user != 0:
+            yield Fault(entry.path, "", _say_owner(info.st_uid), own)
+
+
+def _find_unmakeable(path: str, user: int) -> Iterator[Fault]:
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not _may_write(parent):
+        remedy = f"sudo install -d -m 700 -o {user} {shlex.quote(path)}"
+        yield Fault(path, "", f"cannot be made, as {parent} is not writable", remedy)
+
+
+def _may_write(directory: str) -> bool:
+    # By the effective user, if the system supports it.
+    effective = os.access in os.supports_effective_ids
+    return os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def _say_owner(user: int) -> str:
+    reason = f" ({DOCKER})" if user == 0 else ""
+    return f"belongs to {name_user(user)}{reason}"

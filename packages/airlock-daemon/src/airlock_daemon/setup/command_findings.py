@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterator
 
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
+from airlock_daemon.setup.config import BoxConfig
 from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import GIVES_AWAY
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault, Module, review_module
 
 NARROW_DOCKER = (
@@ -63,8 +63,9 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return
-    is_there = boxes.mode != "landlock" and Programs(search_path).find(BUBBLEWRAP) is not None
-    missing = explain_no_fence()
+    program = Programs(search_path).find(BoxConfig.BUBBLEWRAP)
+    is_there = boxes.mode != "landlock" and program is not None
+    missing = BoxConfig.explain_no_fence()
     if boxes.mode == "require-bubblewrap":
         missing = "mode of config.toml is require-bubblewrap"
     if not is_there and missing is not None:

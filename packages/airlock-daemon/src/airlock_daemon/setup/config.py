@@ -3,12 +3,12 @@
 import grp
 import logging
 import os
-from typing import ClassVar, Literal
+import pwd
+from typing import ClassVar, Literal, get_args
 
 import msgspec
 
 from airlock_daemon.path_text import absolute
-from airlock_daemon.setup.boxes import BoxConfig, read_boxes
 from airlock_daemon.setup.files import read_text
 from airlock_daemon.setup.limits import HookLimits, Limits, read_hook_limits, read_limits
 from airlock_daemon.setup.paths import Locations
@@ -17,6 +17,9 @@ from airlock_modules import Fault, TableReader
 
 EXAMPLE = '    [commands]\n    enable = ["git", "terraform"]'
 """An example to copy, on lines of its own."""
+
+Mode = Literal["auto", "require-bubblewrap", "landlock", "off"]
+_MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,45 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_size_mb: int = 50
     max_files: int = 5
     on_error: Literal["deny", "warn"] = "deny"
+
+
+class BoxUser(msgspec.Struct, frozen=True):
+    """A user of the host, by numeric ids."""
+
+    user: int
+    group: int
+
+
+class BoxConfig(msgspec.Struct, frozen=True):
+    """`mode` selects what makes boxes; `user` is the user of boxed tools, None for the daemon's.
+
+    A command that needs a box gets one or is refused: with "auto" by bubblewrap, or by Landlock if
+    bubblewrap does not work; otherwise by the named one. "off" runs it without, unless its module
+    is built-in, as its rules rely on the box, or uses APIs or an engine, as it may have no rules.
+    """
+
+    BUBBLEWRAP: ClassVar[str] = "bwrap"
+    """The program that makes boxes, found on the daemon's PATH."""
+
+    HOME_CLASS: ClassVar[str] = "home (unprotected)"
+    """The name of a box with the human's home, in records and messages."""
+
+    OLDEST_LANDLOCK: ClassVar[int] = 6
+    """The first version that blocks signals and abstract sockets of other processes."""
+
+    mode: Mode = "auto"
+    user: BoxUser | None = None
+
+    @staticmethod
+    def explain_no_fence() -> str | None:
+        """Why Landlock cannot replace bubblewrap here, None if it can."""
+        from airlock_daemon.platform.linux.landlock import landlock_version  # noqa: PLC0415
+
+        version = landlock_version()
+        if version >= BoxConfig.OLDEST_LANDLOCK:
+            return None
+        has = f"has version {version} of Landlock" if version else "has no Landlock"
+        return f"the kernel {has}, and {BoxConfig.OLDEST_LANDLOCK} is needed"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +120,7 @@ def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Con
         log=_read_log(table.table("log")),
         limits=read_limits(table.table("limits")),
         hook_limits=read_hook_limits(table.table("hooks")),
-        boxes=read_boxes(table.table("sandbox")),
+        boxes=_read_boxes(table.table("sandbox")),
         socket_mode=_read_mode(daemon),
         socket_gid=_read_group(daemon),
         shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
@@ -182,3 +224,30 @@ def _read_path(table: TableReader) -> str | None:
             table.fault("path", f'"{entry}" is not absolute', "list absolute directories only")
             return None
     return os.pathsep.join(entries)
+
+
+def _read_boxes(table: TableReader) -> BoxConfig:
+    """Read the table, which records the faults."""
+    mode = table.choice("mode", _MODES, default="auto")
+    config = BoxConfig(
+        mode=next(each for each in _MODES if each == mode),
+        user=_read_user(table),
+    )
+    table.finish()
+    return config
+
+
+def _read_user(table: TableReader) -> BoxUser | None:
+    name = table.string("user", default="", nonempty=False)
+    if not name:
+        return None
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        table.fault("user", f'there is no user "{name}"', "name a user of this host")
+        return None
+    if found.pw_uid == 0:
+        problem = "root is no user for a box"
+        table.fault("user", problem, "name one that owns nothing but the workspaces")
+        return None
+    return BoxUser(found.pw_uid, found.pw_gid)

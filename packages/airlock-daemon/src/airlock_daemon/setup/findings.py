@@ -9,8 +9,8 @@ from airlock_daemon.setup.agents import Agent, review_hooks
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.modules import Modules, suggest_nearest
-from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import find_unasked
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault, Module
 
 GIVES_AWAY: Mapping[str, str] = {

@@ -8,18 +8,16 @@ import msgspec
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, AgentApis, load_agent, read_registration
-from airlock_daemon.setup.boxes import BoxConfig
-from airlock_daemon.setup.config import Config, find_state, load_config
+from airlock_daemon.setup.config import BoxConfig, Config, find_state, load_config
 from airlock_daemon.setup.files import named
 from airlock_daemon.setup.findings import find_engines, find_oddities, find_unprotected
 from airlock_daemon.setup.limits import HookLimits, Limits
 from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations, Reserved, reserve
-from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import find_contradictions, find_unpinned
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State
-from airlock_daemon.setup.trust import AUTHORITIES, find_untrusted, list_deciding
+from airlock_daemon.setup.trust import AUTHORITIES, Programs, find_untrusted, list_deciding
 from airlock_daemon.setup.workspaces import Unserved, judge_workspaces
 from airlock_modules import GIT_REMOTE, Fault, Grant, Module, evaluate
 

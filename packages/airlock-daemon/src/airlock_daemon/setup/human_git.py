@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault
 from airlock_wire import quote
 

@@ -29,8 +29,7 @@ from airlock_daemon.setup.credential import (
     describe_exec,
 )
 from airlock_daemon.setup.files import Finding
-from airlock_daemon.setup.programs import Programs
-from airlock_daemon.setup.trust import find_file_problem
+from airlock_daemon.setup.trust import Programs, find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_program_problem
 from airlock_modules import Fault
 

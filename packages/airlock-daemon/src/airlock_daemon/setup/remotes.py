@@ -26,7 +26,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
         )
     narrowed = profile.narrowed.get("git")
     if narrowed is not None and GIT_REMOTE in granted and "git" not in granted:
-        from airlock_daemon.setup.unseen_rules import find_vain_rules  # noqa: PLC0415
+        from airlock_daemon.setup.profile_findings import find_vain_rules  # noqa: PLC0415
 
         yield from find_vain_rules(agent, narrowed)
     if profile.ssh.is_pinned:

@@ -43,11 +43,11 @@ from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import Secrets
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

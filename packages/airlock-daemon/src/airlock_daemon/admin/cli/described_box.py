@@ -1,6 +1,6 @@
 """A command's box, as `show` and `test` describe it."""
 
-from airlock_daemon.setup.boxes import HOME_CLASS, BoxConfig
+from airlock_daemon.setup.config import BoxConfig
 from airlock_modules import Module
 
 
@@ -19,7 +19,7 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         said = "[sandbox] mode of config.toml"
         return f"refused: {said} is off" if module.relies_on_box else f"off: so says {said}"
     if module.shows_home:
-        return f"{HOME_CLASS}: it can read and send away every credential in your home"
+        return f"{BoxConfig.HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network
     engine = ["its agent's docker engine"] if module.has_engine else []
     reached = (*engine, *(["its agent's APIs"] if module.uses_apis else []), *network)

@@ -34,10 +34,9 @@ from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, suggest_nearest
 from airlock_daemon.setup.paths import Locations, reserve
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.state import Noted, State, read_boot_id
-from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.trust import Programs, list_steps
 from airlock_daemon.setup.workspaces import Workspaces
 from airlock_modules import (
     DEFAULT_REFS,

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.identity.neighbours import Mounted, list_mounted
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.platform.system import open_without_links
-from airlock_daemon.setup.boxes import BUBBLEWRAP
+from airlock_daemon.setup.config import BoxConfig
 from airlock_daemon.setup.profile import Identity
 from airlock_wire import quote
 
@@ -192,7 +192,7 @@ def _find_waiting_programs() -> frozenset[tuple[int, int]]:
     """Device and inode of the programs that run in a box before its command."""
     found = set()
     with suppress(OSError, AirlockError):
-        for path in (find_launcher(), shutil.which(BUBBLEWRAP)):
+        for path in (find_launcher(), shutil.which(BoxConfig.BUBBLEWRAP)):
             if path is not None:
                 status = os.stat(path)
                 found.add((status.st_dev, status.st_ino))

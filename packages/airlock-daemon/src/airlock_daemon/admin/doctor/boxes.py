@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
+from airlock_daemon.setup.config import BoxConfig
 from airlock_daemon.setup.status import DaemonStatus
 
 _SETTINGS = {
@@ -65,13 +65,14 @@ def check_bubblewrap(around: Surroundings) -> Iterator[Problem]:
         return
     # A command that uses APIs may be run by the image's own tool, without a box.
     is_note = not any(each.wants_box and not each.uses_apis for each in around.list_modules())
-    program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
+    program = shutil.which(BoxConfig.BUBBLEWRAP, path=around.daemon_path)
     if program is None:
         problem = "is not on the daemon's PATH, so that no box can be made"
         remedy = "sudo apt-get install bubblewrap, or dnf install bubblewrap"
-        yield Problem(BUBBLEWRAP, problem, remedy, is_note)
+        yield Problem(BoxConfig.BUBBLEWRAP, problem, remedy, is_note)
     elif (obstacle := make_box(around)) is not None:
-        instead = f"and nothing is in its place: {explain_no_fence() or '[sandbox] mode says so'}"
+        why = BoxConfig.explain_no_fence() or "[sandbox] mode says so"
+        instead = f"and nothing is in its place: {why}"
         if name_box(around) == "landlock":
             instead = "Landlock makes them in its place"
         remedy = "see what is found of container, user-namespaces and apparmor"
@@ -170,12 +171,12 @@ def name_box(around: Surroundings) -> str:
         return "off"
     if mode != "landlock" and make_box(around) is None:
         return "bubblewrap"
-    return "none" if mode == "require-bubblewrap" or explain_no_fence() else "landlock"
+    return "none" if mode == "require-bubblewrap" or BoxConfig.explain_no_fence() else "landlock"
 
 
 def make_box(around: Surroundings) -> str | None:
     """Make a box with bubblewrap; returns why that failed, None if it worked."""
-    program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
+    program = shutil.which(BoxConfig.BUBBLEWRAP, path=around.daemon_path)
     if program is None or sys.platform != "linux":
         return "there is no bubblewrap"
     config = BoxConfig() if around.setup is None else around.setup.config.boxes

@@ -8,8 +8,8 @@ import msgspec
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.status import DaemonStatus
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Module
 
 

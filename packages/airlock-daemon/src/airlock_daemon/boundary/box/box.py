@@ -12,8 +12,8 @@ from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.system import read_known_status
-from airlock_daemon.setup.boxes import BUBBLEWRAP
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.config import BoxConfig
+from airlock_daemon.setup.trust import Programs
 from airlock_modules import Module
 
 FileId = tuple[int, ...] | None
@@ -257,7 +257,7 @@ _OWN_GIT = (
 
 def find_bubblewrap_remedy(programs: Programs) -> str:
     """The remedy that makes bubblewrap available."""
-    return INSTALL_BUBBLEWRAP if programs.find(BUBBLEWRAP) is None else _LET_BUBBLEWRAP
+    return INSTALL_BUBBLEWRAP if programs.find(BoxConfig.BUBBLEWRAP) is None else _LET_BUBBLEWRAP
 
 
 def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied:

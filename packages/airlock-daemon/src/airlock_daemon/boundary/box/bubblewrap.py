@@ -27,7 +27,7 @@ from airlock_daemon.boundary.box.box import (
 from airlock_daemon.boundary.command.launcher import MAX_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within
-from airlock_daemon.setup.boxes import BUBBLEWRAP
+from airlock_daemon.setup.config import BoxConfig
 
 # bubblewrap reads the whole mount table for each mount, so each is slower the more mounts the host
 # has; the launcher reads none (`native/parts.zig`). So bubblewrap mounts a few whole directories,
@@ -181,7 +181,8 @@ def prepare(
         stack.callback(os.close, binary)
         # Arguments are visible to other users, so host paths are passed in a file.
         argv = (
-            *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
+            *(BoxConfig.BUBBLEWRAP, "--args", str(_LIST), "--"),
+            *(f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             _spell_home(box),
             *(way_out, "-" if box.listeners is None else box.listeners.addresses),

@@ -43,8 +43,8 @@ from airlock_daemon.boundary.workspace.snapshot import find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
-from airlock_daemon.setup.boxes import BUBBLEWRAP, HOME_CLASS, BoxConfig, Mode, explain_no_fence
 from airlock_daemon.setup.client import STORES
+from airlock_daemon.setup.config import BoxConfig, Mode
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import ShimSettings
 from airlock_daemon.setup.paths import Reserved
@@ -131,7 +131,8 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
         maker = "landlock" if self.bubblewrap is None else "bubblewrap"
         if not self.is_home:
             return maker
-        return HOME_CLASS if self.bubblewrap is not None else f"{HOME_CLASS}, {maker}"
+        name = BoxConfig.HOME_CLASS
+        return name if self.bubblewrap is not None else f"{name}, {maker}"
 
     @property
     def renames(self) -> bool:
@@ -168,12 +169,12 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
         remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
         raise refuse("boxes are switched off", remedy)
     identity = find_identity(generation.boxes)
-    program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
+    program = None if mode == "landlock" else generation.programs.find(BoxConfig.BUBBLEWRAP)
     if program is not None:
         return Maker(bubblewrap=program, identity=identity, is_home=is_home)
     if mode == "require-bubblewrap":
         raise refuse("bubblewrap is not installed", INSTALL_BUBBLEWRAP)
-    missing = explain_no_fence()
+    missing = BoxConfig.explain_no_fence()
     if missing is not None:
         absent = "" if mode == "landlock" else "bubblewrap is not installed, and "
         raise refuse(f"{absent}{missing}", INSTALL_BUBBLEWRAP)

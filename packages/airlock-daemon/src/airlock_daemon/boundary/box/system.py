@@ -13,7 +13,7 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.paths import BUNDLE, PUBLISHED, SOCKET_DIRECTORY
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 from airlock_wire import quote
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

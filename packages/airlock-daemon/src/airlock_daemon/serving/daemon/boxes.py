@@ -11,7 +11,7 @@ from airlock_daemon.boundary.command.launcher import Identity, Launcher
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence
+from airlock_daemon.setup.config import BoxConfig, Mode
 from airlock_daemon.setup.generation import Setup
 from airlock_modules import Fault
 
@@ -77,7 +77,7 @@ async def _settle_as(
         if problem is None:
             return _settle(setup, "require-bubblewrap"), "bubblewrap"
         log.warning("warning: %s; airlock doctor says what forbids it", problem)
-    missing = "" if mode == "require-bubblewrap" else explain_no_fence()
+    missing = "" if mode == "require-bubblewrap" else BoxConfig.explain_no_fence()
     if missing is not None:
         log.warning(
             "warning: %scommands that are to have a box are refused; give bubblewrap what "
@@ -110,7 +110,7 @@ async def _settle_groups(shared: DaemonState) -> None:
 
 async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) -> str | None:
     """Return why bubblewrap makes no box, None if it does."""
-    program = next(iter(setup.generations.values())).programs.find(BUBBLEWRAP)
+    program = next(iter(setup.generations.values())).programs.find(BoxConfig.BUBBLEWRAP)
     if program is None:
         return "bubblewrap is not installed"
     from airlock_daemon.boundary.box.probe import probe_box  # noqa: PLC0415

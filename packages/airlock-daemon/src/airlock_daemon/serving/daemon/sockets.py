@@ -286,7 +286,7 @@ def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
         return full_table()
     # Another descriptor may be missing by now, which importing needs too.
     with suppress(OSError, ImportError):
-        from airlock_daemon.setup.unusable_sockets import find_unusable  # noqa: PLC0415
+        from airlock_daemon.setup.checking import find_unusable  # noqa: PLC0415
 
         for fault in find_unusable(sockets):
             return AirlockError(f"{fault.source} {fault.problem}", hint=fault.remedy)

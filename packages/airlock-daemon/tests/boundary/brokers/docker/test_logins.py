@@ -13,7 +13,7 @@ from airlock_daemon.boundary.brokers.docker.logins import (
     read_configuration,
     write_header,
 )
-from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.trust import Programs
 
 
 @pytest.mark.parametrize(
