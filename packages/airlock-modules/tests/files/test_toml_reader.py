@@ -173,12 +173,15 @@ def test_faulty_members_of_a_map_are_named_and_left_out() -> None:
 
 def test_unknown_keys_are_refused_with_the_nearest_known() -> None:
     """A mistyped key, here and in an inner table, is a fault that says what was probably meant."""
-    reader, faults = read('strig = "x"\n[env]\nstripp = []\n[zzz]\n')
+    reader, faults = read('strig = "x"\naprove = 1\n[env]\nstripp = []\n[zzz]\n')
     reader.string("string")
+    assert not reader.has("approve")
     reader.table("env").strings("strip")
     reader.finish()
     found = {fault.key: fault for fault in faults}
-    assert set(found) == {"strig", "env.stripp", "zzz"}
+    assert set(found) == {"strig", "aprove", "env.stripp", "zzz"}
+    assert found["aprove"].remedy == 'write "approve", or remove it'
+    assert found["zzz"].remedy == "remove it; known here: approve, env, string"
     assert '"string"' in found["strig"].remedy
     assert '"strip"' in found["env.stripp"].remedy
     assert found["zzz"].problem == "unknown table"

@@ -114,6 +114,8 @@ class TableReader:
         self._faults = faults
         self._path = path
         self._known: dict[str, None] = {}
+        # Keys that a file may have, read or not.
+        self._looked_for: set[str] = set()
         self._refused: set[str] = set()
         self._inner: dict[str, TableReader] = {}
         self._finished = False
@@ -137,6 +139,7 @@ class TableReader:
 
     def has(self, key: str) -> bool:
         """Return whether the table has this key, of any type."""
+        self._looked_for.add(key)
         return key in self._data
 
     def has_array(self, key: str) -> bool:
@@ -160,7 +163,7 @@ class TableReader:
     def refuse(self, key: str, problem: str, remedy: str) -> None:
         """Record a fault if this key or table is present: it does not belong in this file."""
         self._refused.add(key)
-        if self.has(key):
+        if key in self._data:
             what = "this table" if isinstance(self._data[key], dict) else "this key"
             self.fault(key, f"{what} {problem}", remedy)
 
@@ -341,10 +344,13 @@ class TableReader:
         return True
 
     def _advise(self, key: str) -> str:
-        nearest = difflib.get_close_matches(key, self._known, n=1, cutoff=0.0)
-        if not nearest:
-            return "remove it; nothing can be set here"
-        return f'remove it, or write "{nearest[0]}", the nearest that is known here'
+        known = sorted({*self._known, *self._looked_for} - {key, *self._refused})
+        nearest = difflib.get_close_matches(key, known, n=1)
+        if nearest:
+            return f'write "{nearest[0]}", or remove it'
+        if known:
+            return f"remove it; known here: {', '.join(known)}"
+        return "remove it; nothing can be set here"
 
 
 def _end_of(text: str) -> str:
