@@ -127,9 +127,10 @@ def narrowed(module: Module) -> Module:
             id="above the ceiling",
         ),
         pytest.param(
-            *(Grant(ceiling=(), commands=("tool",), modules={"tool": DENY}), "tool x"),
+            *(Grant(ceiling=(), commands=("other",), modules={"tool": DENY}), "tool x"),
             *(None, None, "unknown command: tool (not enabled on the host)"),
-            f'a person on the host can add "tool" to [commands] enable in config.toml{RELOAD}',
+            'a person on the host can add "tool" to [commands] enable in config.toml'
+            f", and to commands in the airlock.toml of this agent{RELOAD}",
             "after 0, ceiling: refused: [commands] enable does not list tool",
             id="above an empty ceiling",
         ),

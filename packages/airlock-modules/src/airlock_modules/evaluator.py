@@ -103,7 +103,7 @@ def evaluate(
     and the arguments are not parsed for a module that refuses none.
     """
     if command not in grant.ceiling:
-        return _refuse_unknown(command if is_name(command) else quote(command), command)
+        return _refuse_unknown(grant, command)
     name, steps = command, tuple[Step, ...]()
     if is_explained:
         steps = (Step("ceiling", "passed", f"[commands] enable lists {name}"),)
@@ -126,9 +126,15 @@ def evaluate(
     return _apply_rules(name, module, args, steps)
 
 
-def _refuse_unknown(name: str, command: str) -> Decision:
-    if is_name(command):
-        advice = f'a person on the host can add "{name}" to [commands] enable in config.toml{_THEN}'
+def _refuse_unknown(grant: Grant, command: str) -> Decision:
+    name = command if is_name(command) else quote(command)
+    if name == command:
+        more = ""
+        if grant.commands and command not in grant.commands:
+            more = ", and to commands in the airlock.toml of this agent"
+        advice = (
+            f'a person on the host can add "{name}" to [commands] enable in config.toml{more}{_THEN}'
+        )
     else:
         advice = "a command is a name of at most 64 letters, digits and . _ -, not a path"
     return Decision(

@@ -15,5 +15,5 @@ def test_each_command_for_an_agent_says_the_same_of_another(
 ) -> None:
     """One message for one thing."""
     assert run(world, *args, status=1).stderr == (
-        "airlock: no agent other is registered\nairlock: hint: see: airlock profile list\n"
+        "airlock: no agent other is registered\nairlock: hint: see: airlock agent list\n"
     )

@@ -86,7 +86,9 @@ def test_a_name_that_is_none_is_refused(world: World, name: str) -> None:
 
 def test_an_agent_or_a_directory_that_is_there_is_refused(world: World) -> None:
     """Nothing of it is changed."""
-    assert "agent my is registered already, in" in refuse(world, "my")
+    said = refuse(world, "my")
+    assert "agent my is registered already, in" in said
+    assert f"to grant it more, add to commands in {world.agent}/airlock.toml" in said
     directory = world.config / "agents" / "new"
     directory.parent.mkdir()
     directory.symlink_to("nowhere")

@@ -323,7 +323,13 @@ def test_what_docker_does_not_tell_is_refused_with_a_remedy(
     docker.says("Cannot connect to the \x1b[1mDocker daemon", status=1)
     said = run(world, "run", "my", "--print", "tool", status=1).stderr
     assert 'the image "tool": "Cannot connect to the \\u{1b}[1mDocker daemon"' in said
-    assert "docker info" in said
+    assert said.endswith("airlock: hint: start it: sudo systemctl start docker\n")
+    docker.says("permission denied while trying to connect to the Docker daemon socket", status=1)
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert "airlock: hint: sudo usermod -aG docker" in said
+    docker.says("what it never said before", status=1)
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert said.endswith("whether it runs: docker info\n")
     docker.says("[]")
     assert (
         "something else than an image"

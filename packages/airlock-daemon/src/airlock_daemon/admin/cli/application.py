@@ -103,7 +103,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         if generation is None:
             raise AirlockError(
                 f"no agent {name} is registered",
-                hint="see: airlock profile list"
+                hint="see: airlock agent list"
                 if setup.locations.agents
                 else "register it: airlock agent add, or name a file with --agents",
             )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from airlock_daemon.admin.doctor.containers import advise_engine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
@@ -306,5 +307,6 @@ def _explain(program: str, name: str, said: str) -> AirlockError:
         )
     reason = quote(said.splitlines()[-1]) if said else "it does not say why"
     return AirlockError(
-        f"{engine} tells nothing of the image {quote(name)}: {reason}", hint=_advise(program)
+        f"{engine} does not answer about the image {quote(name)}: {reason}",
+        hint=advise_engine(said) or _advise(program),
     )

@@ -12,6 +12,7 @@ from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, print_message
 from airlock_daemon.admin.cli.wiring import Mount
+from airlock_daemon.admin.scan.git_config import LEADS_TO_REMOTE
 from airlock_daemon.admin.scan.scanning import Item, Scan, note, read_noted, scan
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
@@ -84,12 +85,14 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
     try:
         scans = [_scan(root) for root in roots]
         note(state, agent, directory, scans)
-        count = sum(not item.is_order for each in scans for item in each.items)
+        # `agent add` has shown the remotes, which every clone has.
+        items = (item for each in scans for item in each.items)
+        count = sum(not item.is_order and item.why != LEADS_TO_REMOTE for item in items)
         if count:
             # Another agent may have worked there before, or this one before it was removed.
             print_message(
-                f"note: your own tools run or obey what its workspaces have already (lines and "
-                f"files: {count}); scan does not call that new",
+                f"note: lines and files of its workspaces that your own tools run or obey: {count}; "
+                "scan does not call them new",
                 f"hint: if an agent has worked there before, look at them: airlock scan {agent}",
             )
     except AirlockError as error:

@@ -260,6 +260,9 @@ def find_remotes(settings: Iterable[Setting]) -> frozenset[str]:
     return frozenset(each[1] for each in found if each is not None)
 
 
+LEADS_TO_REMOTE = "git fetch or git push goes by it"
+
+
 def explain(setting: Setting, remotes: AbstractSet[str] = frozenset()) -> str | None:
     """What git runs or obeys because of a setting; None for a harmless one.
 
@@ -279,7 +282,7 @@ def explain(setting: Setting, remotes: AbstractSet[str] = frozenset()) -> str | 
     if "::" in value:
         return "git runs the program that such an address names"
     if top in ("remote", "branch"):
-        return "git fetch or git push goes by it"
+        return LEADS_TO_REMOTE
     return "git obeys it, and it is not known to be harmless"
 
 
