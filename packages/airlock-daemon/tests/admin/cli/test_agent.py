@@ -40,7 +40,8 @@ def files(directory: Path) -> dict[str, str]:
 @pytest.fixture
 def started(home: Path) -> Iterator[str]:
     """The printed line that starts the daemon, which runs: it was copied to a shell."""
-    said = airlock_daemon("agent", "add", "my", "--workspace", "app", "--yes").stdout
+    words = ("--workspace", "app", "--command", "git", "--yes")
+    said = airlock_daemon("agent", "add", "my", *words).stdout
     if os.geteuid() == 0:
         with open(home / ".config" / "airlock" / "config.toml", "a") as file:
             file.write(f'[sandbox]\nuser = "{BOX_USER}"\n')

@@ -48,7 +48,7 @@ from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trust import Programs
-from airlock_modules import DEFAULT_REFS
+from airlock_modules import DEFAULT_REFS, GIT_REMOTE
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -84,7 +84,7 @@ def add_agent(
         list[str] | None,
         typer.Option(
             metavar="COMMAND",
-            help="Command that it may run; may be repeated.  [default: git]",
+            help="Command that it may run; may be repeated.  [default: git-remote]",
             show_default=False,
         ),
     ] = None,
@@ -148,7 +148,7 @@ def add_agent(
     new = NewAgent(
         name=name,
         directory=absolute(path or os.path.join(locations.config_dir, "agents", name)),
-        commands=tuple(dict.fromkeys(command or ("git",))),
+        commands=tuple(dict.fromkeys(command or (GIT_REMOTE,))),
         workspaces=tuple(dict.fromkeys(map(os.path.realpath, named))),
         named=named,
         refs=tuple(dict.fromkeys(refs or DEFAULT_REFS)),
