@@ -166,7 +166,9 @@ def desk(
     stage = stages["user"]
     project = Project.make(stage.account, ground / "doors", stage.server.make_repository("doors"))
     with newcomer(stage.account, executables) as person:
-        person.run("airlock-daemon agent add my --workspace . --command git --yes", cwd=project.path)
+        person.run(
+            "airlock-daemon agent add my --workspace . --command git --yes", cwd=project.path
+        )
         with person.start(said=ground / "doors.log"):
             yield Desk(person=person, project=project, image=images.busybox)
 

@@ -55,7 +55,9 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
     repository = stage.server.make_repository("run")
     project = Project.make(stage.account, ground / "run", repository)
     with newcomer(stage.account, executables) as person:
-        person.run("airlock-daemon agent add my --workspace . --command git --yes", cwd=project.path)
+        person.run(
+            "airlock-daemon agent add my --workspace . --command git --yes", cwd=project.path
+        )
         with person.start(said=ground / "run.log"):
             yield Place(person=person, project=project, repository=repository)
 

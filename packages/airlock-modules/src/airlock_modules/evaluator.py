@@ -129,12 +129,10 @@ def evaluate(
 def _refuse_unknown(grant: Grant, command: str) -> Decision:
     name = command if is_name(command) else quote(command)
     if name == command:
-        more = ""
+        advice = f'a person on the host can add "{name}" to [commands] enable in config.toml'
         if grant.commands and command not in grant.commands:
-            more = ", and to commands in the airlock.toml of this agent"
-        advice = (
-            f'a person on the host can add "{name}" to [commands] enable in config.toml{more}{_THEN}'
-        )
+            advice += ", and to commands in the airlock.toml of this agent"
+        advice += _THEN
     else:
         advice = "a command is a name of at most 64 letters, digits and . _ -, not a path"
     return Decision(

@@ -115,7 +115,7 @@ def test_modules_are_immutable() -> None:
         (SMALL + '[exec]\nworkspace = "x"', 'git.toml: [exec] workspace: "x" is not one of its'),
         (SMALL + "[exec]\ntimeout_s = -1", "git.toml: [exec] timeout_s: -1 is too small; "),
         (SMALL + "[deni]\nargs = []", 'git.toml: deni: unknown table; write "deny", or remove it'),
-        (SMALL + "[exec]\ntimeout = 1", "git.toml: [exec] timeout: unknown key; write \"timeout_s\""),
+        (SMALL + "[exec]\ntimeout = 1", 'git.toml: [exec] timeout: unknown key; write "timeout_s"'),
         ("env = 1\n" + SMALL, "git.toml: env: must be a table, not an integer; "),
     ],
 )

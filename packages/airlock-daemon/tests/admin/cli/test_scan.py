@@ -70,7 +70,7 @@ def test_an_agents_workspace_is_noted_when_it_is_added(world: World, tmp_path: P
     project.mkdir()
     (project / ".envrc").write_text("true\n")
     said = run(world, "agent", "add", "second", "--workspace", str(project), "--yes").stderr
-    assert "that your own tools run or obey: 1; scan" in said
+    assert "that your own tools obey: 1; scan" in said
     run(world, "scan", "second")
     (project / ".envrc").write_text("false\n")
     run(world, "scan", "second", status=1)

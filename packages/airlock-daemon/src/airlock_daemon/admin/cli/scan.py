@@ -91,7 +91,7 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
         if count:
             # Another agent may have worked there before, or this one before it was removed.
             print_message(
-                f"note: lines and files of its workspaces that your own tools run or obey: {count}; "
+                f"note: lines and files of its workspaces that your own tools obey: {count}; "
                 "scan does not call them new",
                 f"hint: if an agent has worked there before, look at them: airlock scan {agent}",
             )
