@@ -14,7 +14,7 @@ NOT_GRANTED = (
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
     *("airlock_daemon/setup/api", "airlock_daemon/setup/bridge", "airlock_daemon/admin/change"),
     *("airlock_daemon/setup/command_findings", "airlock_daemon/setup/profile_findings"),
-    *("airlock_daemon/setup/checking", "airlock_daemon/admin/migrate/released_unit"),
+    *("airlock_daemon/setup/checking", "airlock_daemon/admin/migrate/layout"),
     *("airlock_modules/reading/parsed", "airlock_modules/rules/glob"),
     *("airlock_modules/remotes/hosts", "airlock_modules/files/ssh_table"),
     *(

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.admin.cli.foreground`, by real processes."""
+"""Tests of `airlock_daemon.admin.cli.run`, by real processes."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 PARENT = """
 import sys
-from airlock_daemon.admin.cli.foreground import end_like, run_in_foreground
+from airlock_daemon.admin.cli.run import end_like, run_in_foreground
 status = run_in_foreground("/bin/sh", ["sh", "-c", sys.argv[1]])
 print("ended", flush=True)
 sys.exit(end_like(status))

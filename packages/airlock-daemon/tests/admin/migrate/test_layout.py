@@ -2,7 +2,7 @@
 
 import pytest
 
-from airlock_daemon.admin.migrate.released_unit import ReleasedUnit, read_unit
+from airlock_daemon.admin.migrate.layout import ReleasedUnit, read_unit
 from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.admin.service.systemd import Systemd
 

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
-from airlock_daemon.admin.cli.application import Application, Registration
+from airlock_daemon.admin.cli.application import Application, Registration, pass_obj
 from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
@@ -21,7 +21,6 @@ from airlock_daemon.admin.cli.next_steps import (
     choose_run,
     choose_start,
 )
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import (
     ignoring_closed_stdout,
     list_rows,

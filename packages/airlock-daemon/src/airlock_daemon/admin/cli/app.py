@@ -1,4 +1,4 @@
-"""The table of commands. Each is a function in a module, both of its name, imported when called.
+"""The table of commands. Each is a function in a module, imported when called, mostly of its name.
 
 One with commands of its own, or with settings, is the `app` of its module instead.
 """
@@ -14,8 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from airlock_daemon._version import __version__
 from airlock_daemon.admin.cli import VERSION_OPTIONS
-from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.output import print_message, printing
 
 NAME = "airlock"
@@ -45,10 +44,12 @@ COMMANDS = {
 }
 """Each command with the first sentence of its help, available without imports."""
 
+_MODULES = dict.fromkeys(("pending", "approve", "reject"), "questions")
+
 
 def load_command(name: str) -> Any:
     """The command `name` of COMMANDS, as an object of Typer's core."""
-    module = importlib.import_module(f"airlock_daemon.admin.cli.{name}")
+    module = importlib.import_module(f"airlock_daemon.admin.cli.{_MODULES.get(name, name)}")
     app = getattr(module, "app", None)
     if app is None:
         app = typer.Typer(add_completion=False, rich_markup_mode=None)

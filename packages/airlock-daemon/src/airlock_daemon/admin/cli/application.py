@@ -1,10 +1,16 @@
-"""The object of every command: the files chosen by its options, loaded on demand."""
+"""The object of every command: the files chosen by its options, loaded on demand.
 
+These options are accepted before a command, and after it before its first positional.
+"""
+
+import functools
+import inspect
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import typer
 
 from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.errors import AirlockError, SetupError
@@ -131,3 +137,69 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         """Print each name and its description."""
         width = max(map(len, described))
         self.print(described, (f"{name:{width}}  {what}" for name, what in described.items()))
+
+
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="DIR",
+        help="Directory of config.toml.  [default: ~/.config/airlock]",
+        show_default=False,
+    ),
+]
+Sockets = Annotated[
+    str | None,
+    typer.Option(
+        "--sockets",
+        metavar="DIR",
+        help="Directory of the agents' sockets.  [default: sockets/ beside config.toml]",
+        show_default=False,
+    ),
+]
+Agents = Annotated[
+    str | None,
+    typer.Option(
+        "--agents",
+        metavar="FILE",
+        help="Registration file: a table [NAME] with path = DIRECTORY for each agent.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def pass_obj(body: Callable[..., None]) -> Callable[..., None]:
+    """Make `body` a function for Typer with the four options besides its own parameters.
+
+    It is called with the Application of all options so far; those after the command override those
+    before it. Contexts of inner commands start with it.
+    """
+
+    @functools.wraps(body)
+    def command(context: typer.Context, **values: Any) -> None:
+        given = {name: values.pop(name) for name in _SHARED}
+        context.obj = (context.obj or Application()).choose(**given)
+        body(context.obj, **values)
+
+    # Typer reads both, and would find those of `body`.
+    _, *own = inspect.signature(body).parameters.values()
+    parameters = [_CONTEXT, *own, *_SHARED.values()]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _shared(
+    context: typer.Context,
+    *,
+    config: Config = None,
+    sockets: Sockets = None,
+    agents: Agents = None,
+    json: Json = False,
+) -> None:
+    """The parameters that `pass_obj` adds."""
+
+
+_SHARED = dict(inspect.signature(_shared).parameters)
+_CONTEXT = _SHARED.pop("context")

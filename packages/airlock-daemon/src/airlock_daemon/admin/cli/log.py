@@ -11,8 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.output import list_rows, printing
 from airlock_daemon.admin.log import chain, statistics, witness
 from airlock_daemon.admin.log.items import (

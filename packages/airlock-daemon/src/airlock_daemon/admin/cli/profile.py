@@ -6,9 +6,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.known_apis import describe_api
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, plain, print_messages
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.paths import HTTPS, SOCKET

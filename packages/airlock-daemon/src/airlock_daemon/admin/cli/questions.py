@@ -1,15 +1,22 @@
-"""Asks the running daemon about its open questions, over the control socket."""
+"""`airlock pending`, `approve` and `reject`: the open questions of the running daemon.
+
+It is asked about them over the control socket.
+"""
 
 import os
+import re
 import socket
 import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import msgspec
+import typer
 
 from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.output import ignoring_closed_stdout, print_message
 from airlock_daemon.admin.listening import connect
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.system import find_missing
@@ -165,3 +172,138 @@ def _fold(start: str, text: str, width: int | None) -> Iterator[str]:
 def _tell(seconds: float) -> str:
     whole = max(0, round(seconds))
     return f"{whole} s" if whole < 120 else f"{whole // 60} min"
+
+
+_DURATION = re.compile(r"([0-9]{1,6})([smh])")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def approve(
+    application: Application,
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The question's id.")],
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="DURATION",
+            help="Approve equal operations for as long, such as 10m: the same value, or the same "
+            "refs of a push.",
+        ),
+    ] = None,
+) -> None:
+    """Let through an operation that waits for a person.
+
+    Prints the whole operation, and approves exactly that: the ids of a push, the body of a
+    request. It lets through as many equal requests as you were shown, one if you have not looked.
+    If none waits any more, the next equal one within 15 minutes takes the answer. The log says who
+    has answered.
+
+    \b
+        airlock approve K7M2PQ
+        airlock approve K7M2PQ --for 10m
+    """
+    for_s = None if duration is None else _read_duration(duration)
+    question = find_question(application, wanted, answers=True)
+    request = answering.Approve(
+        id=question.id, digest=question.digest, waiting=question.waiting, for_s=for_s
+    )
+    with asking(application, request) as replies:
+        reply = next(replies)
+    report = {"approved": question.id, "agent": question.agent, "operation": question.operation}
+    lasts = "" if duration is None else f" for {duration}"
+    lines = [*describe_question(question, is_whole=True), f"approved{lasts}: {question.id}"]
+    application.print(report, lines)
+    if isinstance(reply, answering.Answered) and reply.others:
+        print_message(
+            f"{reply.others} more came meanwhile, and wait as a new question: airlock pending"
+        )
+
+
+def _read_duration(text: str) -> float:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter("write a number and s, m or h, such as 10m", param_hint="--for")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def reject(
+    application: Application,
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The question's id.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="What the agent is told.")
+    ] = "",
+) -> None:
+    """Refuse an operation that waits for a person.
+
+    The agent is told so, with the reason: git prints it as the remote's words. Equal operations are
+    refused for 15 minutes without asking you again.
+
+    \b
+        airlock reject K7M2PQ --reason "wait for the release"
+    """
+    with asking(application, answering.Reject(id=wanted.upper(), reason=reason)) as replies:
+        next(replies)
+    application.print({"rejected": wanted.upper()}, [f"rejected: {wanted.upper()}"])
+
+
+def pending(
+    application: Application,
+    wanted: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Show this question alone, and whole.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print each new question until Ctrl-C.")
+    ] = False,
+) -> None:
+    """List the questions that wait for a person.
+
+    An agent's [approve] require names the operations that need your word, by patterns. Each
+    question has an id, the agent, and the whole operation: of a push both commits of each ref, of
+    a request to an API its body. Nothing else is approved with it: another value is another
+    question.
+
+    \b
+        airlock pending --follow
+        airlock approve K7M2PQ
+        airlock reject K7M2PQ --reason "wait for the release"
+
+    With --json it prints {"questions": [...]}, with --follow a question a line.
+    """
+    if wanted is not None:
+        question = find_question(application, wanted)
+        application.print(question, describe_question(question, is_whole=True))
+        return
+    seen = set[str]()
+    with (
+        ignoring_closed_stdout(),
+        asking(application, answering.ListQuestions(follows=follow)) as replies,
+    ):
+        for reply in replies:
+            if not isinstance(reply, answering.Questions):
+                continue
+            if not follow:
+                application.print(reply, _list(reply.questions))
+                return
+            for question in reply.questions:
+                if question.id not in seen:
+                    _print_new(application, question)
+            open_ids = {question.id for question in reply.questions}
+            if not application.json:
+                for gone in sorted(seen - open_ids):
+                    print(f"{gone}  was answered, or its time is over", flush=True)
+            seen = open_ids
+
+
+def _list(questions: tuple[answering.ShownQuestion, ...]) -> list[str]:
+    if not questions:
+        return ["nothing waits for an answer"]
+    return [line for each in questions for line in describe_question(each, is_whole=False)]
+
+
+def _print_new(application: Application, question: answering.ShownQuestion) -> None:
+    if application.json:
+        print(msgspec.json.encode(question).decode(), flush=True)
+        return
+    for line in describe_question(question, is_whole=False):
+        print(line)
+    print(f"    airlock approve {question.id}", flush=True)

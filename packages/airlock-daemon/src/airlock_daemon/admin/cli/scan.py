@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, print_message
 from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.admin.scan.git_config import LEADS_TO_REMOTE

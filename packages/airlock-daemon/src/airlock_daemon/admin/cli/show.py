@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.described_box import describe_box
 from airlock_daemon.admin.cli.output import plain
+from airlock_daemon.admin.cli.verdict import describe_box
 from airlock_daemon.errors import AirlockError
 from airlock_modules import builtin_names, builtin_security, builtin_text
 

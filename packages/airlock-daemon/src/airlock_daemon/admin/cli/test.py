@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.described_box import describe_box
-from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.output import print_message
-from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
+from airlock_daemon.admin.cli.verdict import Answer, Verdict, describe_box, judge, resolve
 from airlock_daemon.admin.listening import connect
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_modules import GIT_REMOTE, Decision, describe_reading, dump_reading, evaluate

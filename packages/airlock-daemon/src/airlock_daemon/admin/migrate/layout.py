@@ -1,4 +1,4 @@
-"""Recognises the release of a host's files, from these alone."""
+"""Recognises the release of a host's files and of its service, from these alone."""
 
 import os
 import re
@@ -6,25 +6,35 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.service import UNIT
+from airlock_daemon.admin.service.manager import compare
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.files import Finding, read_exact
 from airlock_daemon.setup.paths import LOCK, Locations
-
-if TYPE_CHECKING:
-    from airlock_daemon.admin.migrate.released_unit import ReleasedUnit
 
 Layout = Literal["none", "v0.1", "v0.2", "v0.3", "v0.4", "ours", "unknown"]
 """A release, no files, this release's own files, or unknown ones."""
 
 EARLIER: tuple[Layout, ...] = ("v0.1", "v0.2", "v0.3", "v0.4")
 
+# `init` wrote the same few lines in all releases, and could not write options: a person has added
+# any (systemd.service(5), systemd.unit(5) for the specifiers).
+_OPTIONS = ("--config", "--sockets", "--agents")
 _STARTER = re.compile(r"^\s*#.*\benable\b", re.MULTILINE)
+
+
+class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon's working directory, and its options' absolute paths, or None."""
+
+    directory: str
+    config: str | None = None
+    sockets: str | None = None
+    agents: str | None = None
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +57,7 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     sockets: tuple[str, ...] = ()
     is_open: bool = False
     is_known: bool = False
-    unit: "ReleasedUnit | None" = None
+    unit: ReleasedUnit | None = None
     unfinished: Layout | None = None
 
 
@@ -127,7 +137,7 @@ def look(locations: Locations) -> Signs:
     )
 
 
-def find_unit(locations: Locations) -> "ReleasedUnit | None":
+def find_unit(locations: Locations) -> ReleasedUnit | None:
     """An earlier release's service that starts its daemon with this configuration."""
     unit = read_service()
     if unit is None:
@@ -137,7 +147,7 @@ def find_unit(locations: Locations) -> "ReleasedUnit | None":
     return unit if is_same else None
 
 
-def read_service() -> "ReleasedUnit | None":
+def read_service() -> ReleasedUnit | None:
     """An earlier release's service of this user, with any configuration."""
     home = os.path.expanduser("~")
     try:
@@ -146,8 +156,6 @@ def read_service() -> "ReleasedUnit | None":
         return None
     if text is None:
         return None
-    from airlock_daemon.admin.migrate.released_unit import read_unit  # noqa: PLC0415
-
     return read_unit(text, home=home)
 
 
@@ -254,3 +262,48 @@ def advise(locations: Locations) -> Advice | None:
         finding=Finding(locations.config_dir, "", problem, remedy, name="layout"),
         can_serve=layout == "v0.4" and signs.unfinished is None,
     )
+
+
+def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
+    """Parse airlock.service; None if it is this release's, or starts no daemon."""
+    if compare(text, "") != "foreign":
+        return None
+    lines = text.replace("\\\n", " ").splitlines()
+    words = _split(_last(lines, "ExecStart").lstrip("@-:+!"), home)
+    if not words or os.path.basename(words[0]) != "airlock-daemon" or "start" not in words[1:]:
+        return None
+    directory = os.path.join(home, _expand(_last(lines, "WorkingDirectory").lstrip("-"), home))
+    if directory in (os.path.join(home, "~"), os.path.join(home, "")):
+        directory = home
+    found = {}
+    for name in _OPTIONS:
+        value = _find_value(words, name)
+        if value is not None:
+            found[name.removeprefix("--")] = os.path.normpath(os.path.join(directory, value))
+    return ReleasedUnit(directory=directory, **found)
+
+
+def _last(lines: list[str], key: str) -> str:
+    """The value of the last line `key=`, which systemd uses; "" if there is none."""
+    values = (line.partition("=")[2] for line in lines if line.partition("=")[0].strip() == key)
+    return next(reversed([value.strip() for value in values]), "")
+
+
+def _split(command: str, home: str) -> list[str]:
+    try:
+        return [_expand(word, home) for word in shlex.split(command)]
+    except ValueError:
+        return []
+
+
+def _expand(text: str, home: str) -> str:
+    return re.sub(r"%([h%])", lambda match: home if match[1] == "h" else "%", text)
+
+
+def _find_value(words: list[str], name: str) -> str | None:
+    for number, word in enumerate(words):
+        if word == name:
+            return next(iter(words[number + 1 :]), None)
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+    return None
