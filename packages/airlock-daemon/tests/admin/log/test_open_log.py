@@ -65,7 +65,8 @@ def test_a_rotation_meanwhile_loses_no_file_and_doubles_none(
             def interrupt(name: str, *more: int, calls: object = calls, at: int = moment) -> int:
                 if next(calls) == at:  # type: ignore[call-overload]
                     monkeypatch.setattr(os, "open", opened)
-                    log._rotate_if_full(1_000_000)
+                    if log._size:
+                        log._rotate()
                 return opened(name, *more)
 
             monkeypatch.setattr(os, "open", interrupt)

@@ -99,20 +99,28 @@ class Ledger:
         if account is None:
             self.log.write(record)
             return
-        if record.event == "broker-start" and not account.allowance.has_plenty:
-            # Its end is counted instead.
-            return
-        if not (self._note_begun(record) or account.allowance.has_plenty):
+        event, allowance = record.event, account.allowance
+        # What is common to the records of one request, or of one operation that belongs to none.
+        name = record.id if record.request is None else record.request
+        if event in _BEGINNINGS:
+            if event == "broker-start" and not allowance.has_plenty:
+                # Its end is counted instead.
+                return
+            self._begun.add(name)
+        elif event in _ENDS and name in self._begun:
+            if event == "exec" or record.request is None:
+                self._begun.discard(name)
+        elif not allowance.has_plenty:
             self.count(account.agent, _kind_of(record), record.peer)
             return
         try:
-            account.allowance.spend(self.log.write(record))
+            allowance.spend(self.log.write(record))
         except Failed:
-            if record.event not in _BEGINNINGS:
+            if event not in _BEGINNINGS:
                 self._defer(account, record)
-            elif self.log.must_deny and (record.event == "exec-start" or record.request is None):
+            elif self.log.must_deny and (event == "exec-start" or record.request is None):
                 # Nothing begins, and an end of it may never come.
-                self._begun.discard(_name(record))
+                self._begun.discard(name)
             raise
 
     def _defer(self, account: "_Account", record: Record) -> None:
@@ -152,17 +160,6 @@ class Ledger:
         """Close the log."""
         self.log.close()
 
-    def _note_begun(self, record: Record) -> bool:
-        """Whether a record is of a start, or of something started."""
-        name = _name(record)
-        if record.event in _BEGINNINGS:
-            self._begun.add(name)
-            return True
-        is_begun = record.event in _ENDS and name in self._begun
-        if is_begun and (record.event == "exec" or record.request is None):
-            self._begun.discard(name)
-        return is_begun
-
     def _share_burst(self, agents: int) -> float:
         return self.log.capacity * AT_ONCE / max(agents, 1)
 
@@ -184,11 +181,6 @@ class Ledger:
         except Failed as error:
             # Retried later.
             _log.error("%s; %s", error.message, error.hint)
-
-
-def _name(record: Record) -> object:
-    """What is common to the records of one request, or of one operation that belongs to none."""
-    return record.id if record.request is None else record.request
 
 
 def _kind_of(record: Record) -> Kind:

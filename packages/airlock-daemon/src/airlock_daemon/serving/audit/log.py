@@ -51,18 +51,20 @@ class AuditLog:
         if self._last:
             self.settle()
         told = record.ts or self.tell_time()
-        line = to_line(replace(record, ts=told, seq=self._sequence + 1, prev=self._previous))
+        record = replace(record, ts=told, seq=self._sequence + 1, prev=self._previous)
+        line = to_line(record) + b"\n"
         try:
             if not os.fstat(self._descriptor).st_nlink and self._config.path != "-":
                 self._begin_anew()
-            self._rotate_if_full(len(line) + 1)
+            if self._size and self._size + len(line) > self._full:
+                self._rotate()
             self._append(line)
         except OSError as error:
             raise Failed(
                 f"the audit log {self._config.path} cannot be written: {error.strerror}",
                 hint="make room or mend its permissions on the host",
             ) from error
-        return len(line) + 1
+        return len(line)
 
     def settle(self) -> None:
         """Compute the last record's hash for the next one, while nobody waits."""
@@ -107,21 +109,19 @@ class AuditLog:
 
     def _append(self, line: bytes) -> None:
         # A full disk may have cut the last line; end it before the next.
-        closing = b"\n" if self._is_torn else b""
-        data = closing + line + b"\n"
+        data = b"\n" + line if self._is_torn else line
         written = os.write(self._descriptor, data)
-        if written < len(data) and self._take_back(written):
-            written = 0
-        self._size += written
-        piece = data[len(closing) : written]
-        if written:
-            self._is_torn = bool(piece) and not piece.endswith(b"\n")
-        if piece:
-            self._last = piece
-        if len(piece) >= len(line):
-            self._sequence += 1
         if written < len(data):
+            if written and not self._take_back(written):
+                self._size += written
+                self._is_torn = written > len(data) - len(line)
+                self._last = data[len(data) - len(line) : written]
+                # Whole but for its newline.
+                self._sequence += written == len(data) - 1
             raise OSError(errno.ENOSPC, "no space left for the whole record")
+        self._size += written
+        self._sequence += 1
+        self._last, self._is_torn = line, False
 
     def _take_back(self, count: int) -> bool:
         """Remove the last `count` bytes; False if that fails, as in an append-only file."""
@@ -181,9 +181,7 @@ class AuditLog:
             path,
         )
 
-    def _rotate_if_full(self, more: int) -> None:
-        if self._size == 0 or self._size + more <= self._full:
-            return
+    def _rotate(self) -> None:
         # On any failure the old file is still in place and open, and is written further.
         path = self._config.path
         descriptor = _open_locked(f"{path}.new", _OPEN | os.O_TRUNC)

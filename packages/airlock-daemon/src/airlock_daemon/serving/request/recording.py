@@ -74,7 +74,7 @@ class Recording:
 
         `is_output_seen` says whether its output passes through the session.
         """
-        self.note(sandbox=sandbox)
+        self._record = replace(self._record, sandbox=sandbox)
         self._write_start()
         self._is_output_seen = is_output_seen
 
@@ -125,7 +125,8 @@ class Recording:
         if self.is_written:
             return
         self.is_written = True
-        self.note(
+        self._record = replace(
+            self._record,
             outcome=outcome,
             reason=None if reason is None else shorten(reason),
             duration_ms=round((time.monotonic() - self._started) * 1000, 3),
