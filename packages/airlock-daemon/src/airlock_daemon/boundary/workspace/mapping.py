@@ -315,6 +315,8 @@ def _check_path(claimed: str) -> str:
             rule="path",
             hint="send the path as the kernel reports it, without ..",
         )
+    if "." not in parts and parts.count("") == 1:
+        return claimed
     return "/" + "/".join([part for part in parts if part not in ("", ".")])
 
 

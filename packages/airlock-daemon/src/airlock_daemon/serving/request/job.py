@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_modules import PathUse
 
-# Features that do not depend on how the output is sent.
+# The features by how the output is sent.
 _ALWAYS = frozenset(("signals", "exit-signal", "env"))
+_PASSED = _ALWAYS | {"fds"}
+_STREAMED = _ALWAYS | {"base64", "stdin"}
+_WITH_TERMINAL = _STREAMED | {"tty"}
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +62,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class AgreedFeatures(msgspec.Struct, frozen=True):
     """The protocol features that client and daemon agree on.
 
-    `terminal` is None if the daemon makes none for the tool. `features` are in the order of the
-    request, None if the client listed none. `are_passed` says that the tool gets the client's
-    descriptors.
+    `terminal` is None if the daemon makes none for the tool. `features` is None if the client
+    listed none. `are_passed` says that the tool gets the client's descriptors.
     """
 
-    features: tuple[str, ...] | None
+    features: frozenset[str] | None
     terminal: Terminal | None = None
     are_passed: bool = False
 
@@ -139,20 +141,14 @@ def agree(request: Request, *, may_pass: bool, is_captured: bool) -> AgreedFeatu
     `may_pass` says that the tool may use the passed descriptors; `is_captured` that its output
     waits for a hook: with a terminal, a tool would then prompt a person who sees nothing.
     """
-    if request.features is None:
+    asked, wanted = request.features, request.terminal
+    if asked is None:
         return AgreedFeatures(None)
     if may_pass:
-        return AgreedFeatures(
-            _select(request.features, "fds"), are_passed="fds" in request.features
-        )
-    wanted = request.terminal if "tty" in request.features and not is_captured else None
-    if wanted is not None and wanted.is_wanted:
-        return AgreedFeatures(_select(request.features, "base64", "stdin", "tty"), wanted)
-    return AgreedFeatures(_select(request.features, "base64", "stdin"))
-
-
-def _select(asked: tuple[str, ...], *usable: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([name for name in asked if name in _ALWAYS or name in usable]))
+        return AgreedFeatures(_PASSED.intersection(asked), are_passed="fds" in asked)
+    if wanted is not None and wanted.is_wanted and "tty" in asked and not is_captured:
+        return AgreedFeatures(_WITH_TERMINAL.intersection(asked), wanted)
+    return AgreedFeatures(_STREAMED.intersection(asked))
 
 
 def find_term(request: Request, terms: AgreedFeatures, passed: ClientDescriptors) -> str | None:
