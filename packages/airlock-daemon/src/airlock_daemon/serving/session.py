@@ -187,7 +187,7 @@ class Session:
                     "descriptors came with a request that does not use them",
                     hint='list "fds" in the features of an exec request, or send no descriptor',
                 )
-            _ = passed.kinds
+            passed.examine()
         except BadDescriptors as error:
             passed.close()
             raise _broken(error) from error

@@ -195,7 +195,7 @@ def count_unread(descriptor: int) -> int:
 
 
 class Direct(Stdio):
-    """Three descriptors that came with the request and were verified.
+    """Three descriptors that came with the request and were verified; its session closes them.
 
     The client's /dev/null is replaced by `null`, the host's, which the caller keeps: in the
     client's files it could be anything.
@@ -213,11 +213,6 @@ class Direct(Stdio):
     def hand_over(self) -> None:
         """Close them, so that readers of the other ends wait for the tool, not the daemon."""
         self._passed.close(is_usable=True)
-
-    def close(self) -> None:
-        """Close them, even if the tool was never started."""
-        self._passed.close(is_usable=True)
-        super().close()
 
 
 class Piped(Stdio):
@@ -298,27 +293,36 @@ class Command:
                 await self._launch.wait_gone()
         self._launch.close()
 
-    async def relay(self, emit: Emit, grant: Grant) -> Ended:
-        """Pass the output to `emit` until the tool itself has ended.
+    async def relay(self, emit: Emit, grant: Grant, begin: Begin | None = None) -> Ended:
+        """Await `begin`, and pass the output to `emit` until the tool itself has ended.
 
         Buffers one piece: while `emit` waits nothing is read, and the tool blocks on a full pipe.
         `grant` is called with the stdin bytes that the client may send in addition. Raises
         AirlockError if the tool could not be started or was lost.
         """
-        if not self._stdio.outputs:
-            return await self._wait_report()
-        # One task waits for an epoll of the streams and the control socket. A task for each would
-        # cost more than many commands do.
-        with Readiness() as ready:
-            for descriptor in self._stdio.outputs:
-                ready.register(descriptor, READABLE)
-            ready.register(self._launch.ready, READABLE)
-            self._ready = ready
-            self._await_writable()
-            try:
-                return await self._relay(ready, emit, grant)
-            finally:
-                self._ready = None
+        if begin is not None:
+            await begin()
+        if self._stdio.outputs:
+            # One task waits for an epoll of the streams and the control socket. A task for each
+            # would cost more than many commands do.
+            with Readiness() as ready:
+                for descriptor in self._stdio.outputs:
+                    ready.register(descriptor, READABLE)
+                ready.register(self._launch.ready, READABLE)
+                self._ready = ready
+                self._await_writable()
+                try:
+                    return await self._relay(ready, emit, grant)
+                finally:
+                    self._ready = None
+        while True:
+            await trio.lowlevel.wait_readable(self._launch.ready)
+            await self._turns.take()
+            report = self._launch.read_report()
+            if isinstance(report, AirlockError):
+                raise report
+            if report is not None:
+                return report
 
     async def _relay(self, ready: Readiness, emit: Emit, grant: Grant) -> Ended:
         outputs = self._stdio.outputs
@@ -337,16 +341,6 @@ class Command:
                 raise report
             if report is not None:
                 await self._stdio.drain(emit)
-                return report
-
-    async def _wait_report(self) -> Ended:
-        while True:
-            await trio.lowlevel.wait_readable(self._launch.ready)
-            await self._turns.take()
-            report = self._launch.read_report()
-            if isinstance(report, AirlockError):
-                raise report
-            if report is not None:
                 return report
 
     def _feed(self, source: Input) -> None:

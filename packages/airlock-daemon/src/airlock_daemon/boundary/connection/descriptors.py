@@ -250,30 +250,26 @@ class BadDescriptors(AirlockError):
 class ClientDescriptors:
     """The descriptors of one request, from receipt to close.
 
-    Only this object closes them: `close` may be called repeatedly, and empties `numbers`. `closer`
-    also makes other calls that the client can block.
+    Only this object closes them: `close` may be called repeatedly, and empties `numbers`. `kinds`
+    is empty before `examine`. `closer` also makes other calls that the client can block.
     """
 
     def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
         self.numbers = tuple(numbers)
-        self._kinds: tuple[Kind, ...] = ()
+        self.kinds: tuple[Kind, ...] = ()
         self.closer = closer
 
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kind of each, by its name.
+    def examine(self) -> None:
+        """Find the `kinds`, each by its name.
 
         Raises BadDescriptors for a wrong count or a refused kind. The client can choose a name that
         is a path: /dev/null and a terminal are only claims.
         """
-        if self._kinds:
-            return self._kinds
         if len(self.numbers) != COUNT:
             raise BadDescriptors(
                 f"{len(self.numbers)} descriptors came with the request, not three", hint=_HOW
             )
-        self._kinds = tuple(map(_name_kind, self.numbers))
-        return self._kinds
+        self.kinds = tuple(map(_name_kind, self.numbers))
 
     def are_usable(self, peer: Peer) -> bool:
         """Whether they are what their names claim, without querying a file system of the client.

@@ -78,7 +78,7 @@ class _BoxedSteps(Steps):
         """Refill the pool: the agent may send more requests while this one runs."""
         self._run.refill(has_ended=False)
 
-    async def relay(self, command: Command, begin: Begin) -> Ended:
+    async def relay(self, command: Command, begin: Begin | None) -> Ended:
         """Relay the command's output, and serve its tools' requests meanwhile."""
         serving = (self._relay, self._egress, self._run.home)
         relay = super().relay

@@ -54,10 +54,9 @@ class Steps:
     def begun(self) -> None:
         """The command runs; the client learns of it next."""
 
-    async def relay(self, command: Command, begin: Begin) -> Ended:
-        """As `Command.relay`, once `begin` has returned."""
-        await begin()
-        return await command.relay(self.emit, self.call.session.send_credit)
+    def relay(self, command: Command, begin: Begin | None) -> Awaitable[Ended]:
+        """As `Command.relay`."""
+        return command.relay(self.emit, self.call.session.send_credit, begin)
 
     async def ended(self, finished: Finished) -> None:
         """The command has ended; its client has no answer yet."""
@@ -93,7 +92,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
                 # The client only waits for the end, mostly briefly.
                 client = call.session.connection.fileno()
                 shared.watch.call_later(client, partial(_begin_late, steps, command))
-                ended = await steps.relay(command, _begin_nothing)
+                ended = await steps.relay(command, None)
             finished = Finished(ended, stdio.count_input())
             await steps.ended(finished)
             await conclude(call, finished, answers=answers)
@@ -124,7 +123,3 @@ def _begin_late(steps: Steps, command: Command) -> None:
             listen(steps.call, command.handle)
     except Exception as error:  # noqa: BLE001 - one command's fault must not end the others'
         end_by_fault(steps.call, error)
-
-
-async def _begin_nothing() -> None:
-    """Do nothing: `_begin_late` does it."""

@@ -4,6 +4,7 @@
 specification. The first step that refuses raises; `_refuse` alone answers and records that.
 """
 
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -43,27 +44,47 @@ from airlock_daemon.setup.generation import Generation, hand_over
 from airlock_wire import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from airlock_daemon.serving.request.relay import Converse, Origin
+
+    Run = Callable[..., Coroutine[object, None, Request | None]]
+
+
+class Visit(Session):
+    """A client's connection; `origin` is its relay's command, None on the agent's own socket."""
+
+    def __init__(
+        self, connection: socket.socket, agent: AgentState, origin: "Origin | None"
+    ) -> None:
+        self.origin = origin
+        super().__init__(
+            connection,
+            agent.generation.limits,
+            gate=agent.gate,
+            closer=agent.closer,
+            turns=agent.turns,
+        )
 
 
 async def serve_request(
     received: Received,
-    session: Session,
+    session: Visit,
     cancellation: Cancellation,
     *,
     agent: AgentState,
     shared: DaemonState,
     converse: "Converse",
-    origin: "Origin | None",
 ) -> None:
     """Serve a request until it is answered or cancelled.
 
     The agent's present generation decides it. `cancellation` cancels this task. `converse` serves
-    the command's relay; `origin` is the command whose relay the request came over, None for the
-    agent's own socket. Raises nothing but cancellation.
+    the command's relay. Raises nothing but cancellation.
     """
-    request, generation = received.request, agent.generation
+    request, generation, origin = received.request, agent.generation, session.origin
     name = generation.agent.name
+    if origin is None:
+        shared.running.add(cancellation)
     watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     try:
         if origin is None:
@@ -83,7 +104,23 @@ async def serve_request(
             origin=origin,
         )
         try:
-            await _carry_out(request, call)
+            while True:
+                try:
+                    await _perform(request, call)
+                except Reloaded as reloaded:
+                    call = replace(call, generation=agent.generation, held=reloaded.job)
+                    continue
+                except ClientGone:
+                    cancellation.reason = cancellation.reason or "hangup"
+                except AirlockError as error:
+                    await _refuse(error, call)
+                    # A cycle through its frames would keep the request in memory until garbage
+                    # collection.
+                    error.__traceback__ = None
+                except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+                    # Our own faults must neither let a request through nor end the daemon.
+                    await _refuse(_explain(error, recording), call)
+                return
         finally:
             # Without a reason it was cancelled with all others, and nobody is answered.
             if cancellation.reason is not None:
@@ -91,29 +128,7 @@ async def serve_request(
     finally:
         watched.drop()
         cancellation.close()
-
-
-async def _carry_out(request: Request, call: Call) -> None:
-    try:
-        await _perform(request, call)
-    except Reloaded as reloaded:
-        again = replace(call, generation=call.agent.generation, held=reloaded.job)
-        await _carry_out(request, again)
-    except ClientGone:
-        call.cancellation.reason = call.cancellation.reason or "hangup"
-    except AirlockError as error:
-        await _refuse(error, call)
-        # A cycle through its frames would keep the request in memory until garbage collection.
-        error.__traceback__ = None
-    except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-        if is_full_table(error):
-            await _refuse(full_table(), call)
-            return
-        # Our own faults must neither let a request through nor end the daemon.
-        log.exception(
-            "a fault of the daemon ended request %s; please report it", call.recording.request
-        )
-        await _refuse(own_fault(error), call)
+        shared.running.discard(cancellation)
 
 
 async def _perform(request: Request, call: Call) -> None:
@@ -137,13 +152,14 @@ async def _perform(request: Request, call: Call) -> None:
         call.recording.write("allowed")
         await call.session.send_decision(not_consulted)
         return
-    rewritten = await _run(request, allowed, peer, call, pre_exec=agent.hooks.pre_exec)
+    run = _find_run(allowed)
+    rewritten = await run(request, allowed, peer, call, pre_exec=agent.hooks.pre_exec)
     if rewritten is not None:
         # Repeat all steps but the hook and the peer's identification.
         rewritten = _hand_over(rewritten, generation)
         call.recording.note_rewritten(request, rewritten)
         allowed = decide_call(rewritten, call)
-        await _run(rewritten, allowed, peer, call, pre_exec=None)
+        await _find_run(allowed)(rewritten, allowed, peer, call, pre_exec=None)
 
 
 def _hand_over(request: Request, generation: Generation) -> Request:
@@ -169,21 +185,19 @@ def _identify(request: Request, call: Call) -> Peer:
     return peer
 
 
-async def _run(
-    request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
-) -> Request | None:
-    """Run an allowed request, or return the hook's rewritten request."""
+def _find_run(allowed: Allowed) -> "Run":
+    """What runs an allowed request, or returns the hook's rewritten request."""
     if allowed.module.broker is not None:
-        return await _run_broker(request, allowed, peer, call, pre_exec=pre_exec)
+        return _run_broker
     from airlock_daemon.serving.request.tool import run_tool  # noqa: PLC0415
 
-    return await run_tool(request, allowed, peer, call, pre_exec=pre_exec)
+    return run_tool
 
 
 async def _run_broker(
     request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
 ) -> Request | None:
-    """As `_run`, for a broker, which works in an empty directory."""
+    """Run a broker's request in an empty directory, or return the hook's rewritten request."""
     module = allowed.module
     broker = find_broker(module)
     workspace = make_empty(None)
@@ -229,6 +243,14 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
         not_consulted.insert(0, "workspace")
     await check_tool(request, allowed, peer, call)
     return tuple(not_consulted)
+
+
+def _explain(error: Exception, recording: Recording) -> AirlockError:
+    """The refusal of a request that a fault of the daemon ended."""
+    if is_full_table(error):
+        return full_table()
+    log.exception("a fault of the daemon ended request %s; please report it", recording.request)
+    return own_fault(error)
 
 
 async def _refuse(error: AirlockError, call: Call) -> None:

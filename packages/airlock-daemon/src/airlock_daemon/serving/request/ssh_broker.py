@@ -199,7 +199,7 @@ class _GitSteps(Steps):
         self._transport = self._conversation.open(self.call.passed, is_passed=is_passed)
         return self._transport
 
-    async def relay(self, command: Command, begin: Begin) -> Ended:
+    async def relay(self, command: Command, begin: Begin | None) -> Ended:
         """As `Conversation.relay`."""
         if self._transport is None:
             raise TypeError(command)

@@ -172,13 +172,19 @@ class Conversation:
         return Transport(passed if is_passed else None, is_held=self._remote.asked.is_push)
 
     async def relay(
-        self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
+        self,
+        command: Command,
+        transport: Transport,
+        emit: Emit,
+        grant: Grant,
+        begin: Begin | None,
     ) -> Ended:
-        """As `Command.relay`, after `begin` returns. Also raises Denied for a malformed push."""
+        """As `Command.relay`. Also raises Denied for a malformed push."""
         there = self._remote.asked.destination
         advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
         try:
-            await begin()
+            if begin is not None:
+                await begin()
             ended = await self._relay(command, transport, advice.emit, grant)
         finally:
             outcome = replace(self._outcome, sent=transport.sent)
