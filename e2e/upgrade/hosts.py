@@ -5,13 +5,16 @@ import shutil
 import socket
 import stat
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.world.account import BOX_USER
 from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
+from e2e.world.executables import Executables
 
 _SHARE = ".local/share/airlock"
 _CONFIG = ".config/airlock"
@@ -153,3 +156,17 @@ class Host:
         """Make the home what it was when it was saved."""
         shutil.rmtree(self.home)
         run(["cp", "-a", str(beside), str(self.home)]).succeeded()
+
+
+@contextmanager
+def new_host(executables: Executables) -> Iterator[Host]:
+    """Make a host in a directory whose path is short, and remove it afterwards."""
+    mask = os.umask(0o022)
+    try:
+        with tempfile.TemporaryDirectory(prefix="up-") as folder:
+            # Whatever a shell, a unit or TOML could mistake.
+            home = Path(folder) / "m y's $x %h"
+            home.mkdir()
+            yield Host(home, executables.daemon)
+    finally:
+        os.umask(mask)

@@ -21,6 +21,8 @@ from .examples import MAKERS
 from .hosts import Host, Tree
 
 RELEASES = sorted(MAKERS)
+ends = pytest.mark.parametrize("release", [RELEASES[0], RELEASES[-1]], indirect=True)
+"""Marks tests of what no release has a part in: the first layout and the last are enough."""
 
 
 @pytest.fixture(params=RELEASES)
@@ -74,6 +76,7 @@ def finish(host: Host) -> Tree:
     return host.tree()
 
 
+@ends
 def test_a_dry_run_changes_nothing_nor_does_a_question_that_nobody_answers(
     host: Host, release: str
 ) -> None:
@@ -87,6 +90,7 @@ def test_a_dry_run_changes_nothing_nor_does_a_question_that_nobody_answers(
     assert host.tree() == before
 
 
+@ends
 def test_a_second_time_changes_nothing(host: Host, release: str) -> None:
     """It says so, and ends well."""
     migrated = finish(host)
@@ -114,7 +118,7 @@ def test_an_interrupt_after_the_last_step_takes_back_everything(host: Host, rele
 
 
 def test_what_was_killed_is_taken_back_by_its_script(host: Host, release: str) -> None:
-    """At whichever step, and no daemon starts in between; then it can be migrated."""
+    """At whichever step."""
     before = host.tree()
     for number in range(len(plan(host).draft.steps) + 1):
         interrupt(host, after=number, killed=True)
@@ -122,6 +126,11 @@ def test_what_was_killed_is_taken_back_by_its_script(host: Host, release: str) -
         (script,) = host.config.glob("backup-*.migrating/undo.sh")
         host.by_hand(f"sh {shlex.quote(str(script))}")
         assert host.tree() == before
+
+
+@ends
+def test_after_a_kill_no_daemon_starts_until_it_is_taken_back(host: Host, release: str) -> None:
+    """Everything names the script; then it can be migrated."""
     interrupt(host, after=1, killed=True)
     (script,) = host.config.glob("backup-*.migrating/undo.sh")
     remedy = f"take it back: sh {shlex.quote(str(script))}; then: airlock migrate"
@@ -135,6 +144,7 @@ def test_what_was_killed_is_taken_back_by_its_script(host: Host, release: str) -
     finish(host)
 
 
+@ends
 def test_it_can_be_taken_back_afterwards(host: Host, release: str) -> None:
     """By the script in the backup, which leaves everything as it was."""
     before = host.tree()
@@ -187,6 +197,7 @@ def test_who_waited_for_another_finds_nothing_left_to_do(host: Host, release: st
     assert host.tree() == migrated
 
 
+@ends
 def test_a_full_disk_stops_it_and_nothing_is_changed(host: Host, release: str) -> None:
     """No file can be written at first; then all of it is done."""
     before = host.tree()
