@@ -75,6 +75,7 @@ _NEED_BRIDGE = ("conformance", "./conformance")
 """Those that get the container's end of a bridge, too."""
 
 _ALL = "--all"
+_PREPARE = "--prepare"
 
 
 def run_tests(arguments: Sequence[str]) -> int:
@@ -82,11 +83,13 @@ def run_tests(arguments: Sequence[str]) -> int:
 
     Without arguments most unit tests run, conformance and the demo; with ``--all`` everything but
     tests marked ``nightly``. The end-to-end tests need a container engine; REQUIRE_DOCKER=1 in the
-    environment makes its absence a failure, as REQUIRE_TOOLS=1 does for a tool's. With other
-    arguments only pytest runs with them, on the unit tests unless they name a path, and its exit
-    status is returned.
+    environment makes its absence a failure, as REQUIRE_TOOLS=1 does for a tool's. With
+    ``--prepare`` only what tests need is installed. With other arguments only pytest runs with
+    them, on the unit tests unless they name a path, and its exit status is returned.
     """
     environment = prepare_environment("default")
+    if [*arguments] == [_PREPARE]:
+        return print_summary("./dev test --prepare", [equip(environment)])
     if arguments and [*arguments] != [_ALL]:
         return _run_selected(environment, arguments)
     programs = _find_programs(environment)
@@ -102,7 +105,11 @@ def run_tests(arguments: Sequence[str]) -> int:
         kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
         ignored = [f"--ignore={folder}" for folder in _LONG]
         units = Part("units", (*kept, *ignored, *BESIDE, *SHORT))
-        outcomes += [run_part(environment, part) for part in (units, conformance)]
+        outcomes += _run_beside(
+            environment,
+            (units,),
+            lambda said: [run_part(environment, conformance, output=said)],
+        )
         status = print_summary("./dev test", outcomes)
         suites = (hostile, canary, faithful, upgrade)
         left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/evidence", "e2e/journeys"]
@@ -116,16 +123,18 @@ def run_tests(arguments: Sequence[str]) -> int:
     is_required = os.environ.get("REQUIRE_DOCKER") == "1"
     outcomes += _run_beside(
         environment,
-        (units, conformance, upgrade, again),
+        (units, upgrade, again),
         lambda said: [
             _run_end_to_end(environment, part, required=is_required, output=said)
             for part in (journeys, without)
         ],
     )
     outcomes.append(run_part(environment, hostile))
-    # One process, which waits for a command at a time.
+    # One process each, which waits for a command at a time.
     outcomes += _run_beside(
-        environment, (canary,), lambda said: [run_part(environment, faithful, output=said)]
+        environment,
+        (canary,),
+        lambda said: [run_part(environment, part, output=said) for part in (faithful, conformance)],
     )
     return print_summary(f"./dev test {_ALL}", outcomes)
 
