@@ -10,13 +10,14 @@ import pytest
 
 import unguarded
 from boxing import CLOSED, boxed_world, needs_bubblewrap
+from commanding import reload
 from running import Daemon, repeated
 from worlds import World
 
 pytestmark = needs_bubblewrap
 
 SECRET = "canary-5b21"
-TRIES = 200
+TRIES = 100
 REFUSED = ("directory", "workspace", "no box")
 
 
@@ -46,43 +47,36 @@ def test_it_is_called_as_the_client_calls_it(world: World) -> None:
         assert daemon.shell("pwd", cwd="/workspace/entry").text() == "/workspace/sub\n"
 
 
-@pytest.mark.parametrize("cwd", ["/somewhere/else", "/tmp", "/"])
-def test_without_a_workspace_it_is_empty_and_nothing_can_be_written(world: World, cwd: str) -> None:
+def test_without_a_workspace_it_is_empty_and_nothing_can_be_written(world: World) -> None:
     """What a tool wrote there would be gone with the box, so the tool has to say that it cannot."""
     with Daemon(world) as daemon:
-        answer = daemon.shell("pwd; echo x > file", cwd=cwd)
-        listed = daemon.shell("ls -A", cwd="/somewhere/else").text()
-        from_there = daemon.shell("ls ../workspace", cwd=cwd).text()
-    assert answer.text() == ("/\n" if cwd == "/" else "/no-workspace\n")
-    assert "Read-only file system" in answer.text("stderr")
-    assert answer.exit_code != 0
-    assert listed == ""
-    assert from_there == "other\nsub\n"
+        for cwd in ("/somewhere/else", "/tmp", "/"):
+            answer = daemon.shell("pwd; echo x > file; ls workspace ../workspace", cwd=cwd)
+            assert answer.text().startswith("/\n" if cwd == "/" else "/no-workspace\n")
+            assert answer.text().endswith("other\nsub\n")
+            assert "Read-only file system" in answer.text("stderr")
+        assert daemon.shell("echo x > file", cwd="/tmp").exit_code != 0
+        assert daemon.shell("ls -A", cwd="/somewhere/else").text() == ""
 
 
-@pytest.mark.parametrize("target", ["/usr", "/usr/local/x", "/etc", "/proc/x", "/home", "/run/x"])
-def test_a_workspace_at_a_place_of_the_boxs_own_is_refused(world: World, target: str) -> None:
-    """It would cover what the tool is made of, or lie where it cannot be."""
-    world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
-    with Daemon(world) as daemon:
-        error = daemon.shell("true", cwd=target).error
-    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
+PLACES = ("/usr", "/usr/local/x", "/etc", "/proc/x", "/home", "/run/x", "kit", "kit/bin/x", "shown")
 
 
-@pytest.mark.parametrize("target", ["kit", "kit/bin/x", "shown", "shown/x"])
-def test_a_workspace_where_the_box_has_its_program_is_refused(world: World, target: str) -> None:
-    """Or what its module reads: the container's own would stand there in its place."""
+def test_a_workspace_where_the_box_has_something_of_its_own_is_refused(world: World) -> None:
+    """It would cover what the tool is made of, or what its module reads, or could not be there."""
     program = world.root / "kit" / "bin" / "tool"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     (world.root / "shown").mkdir()
     world.write_module("sh", str(program), f'{CLOSED}read = ["{world.root}/shown"]\n')
-    place = f"{world.root}/{target}"
-    world.write_profile(f'[workspace]\nmounts = {{ "{place}" = "{world.workspace}" }}\n')
     with Daemon(world) as daemon:
-        error = daemon.shell("true", cwd=place).error
-    assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place")
+        for each in PLACES:
+            place = str(world.root / each)
+            world.write_profile(f'[workspace]\nmounts = {{ "{place}" = "{world.workspace}" }}\n')
+            assert reload(world).returncode == 0
+            error = daemon.shell("true", cwd=place).error
+            assert (error["data"]["layer"], error["data"]["rule"]) == ("sandbox", "place"), place
 
 
 def pick_pauses() -> Callable[[], float]:
@@ -174,7 +168,7 @@ def swap_for_secret(world: World) -> None:
 def race(world: World, swap: Callable[[World], None], *guards: str) -> list[str]:
     """What commands print of the workspace, one after the other, while it is swapped all the time.
 
-    It ends after 2,000 swaps and TRIES commands, of which one has run; or with the secret.
+    It ends after 1,000 swaps and TRIES commands, of which one has run; or with the secret.
     """
     is_over, swaps, said = threading.Event(), 0, list[str]()
 
@@ -189,7 +183,7 @@ def race(world: World, swap: Callable[[World], None], *guards: str) -> list[str]
         thread = threading.Thread(target=go)
         thread.start()
         try:
-            while SECRET not in said and (swaps < 2000 or len(said) < TRIES or "own" not in said):
+            while SECRET not in said and (swaps < 1000 or len(said) < TRIES or "own" not in said):
                 answer = daemon.shell("cat file", cwd="/workspace")
                 assert SECRET not in str(answer.messages) or answer.text() == SECRET
                 said.append(answer.text() if "result" in answer.last else "refused")

@@ -155,9 +155,14 @@ def daemon(world: World) -> Iterator[Daemon]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("case", HARMLESS)
-def test_what_is_harmless_gets_nothing_of_the_host(daemon: Daemon, case: str) -> None:
-    """It is allowed, prints and leaves no secret, and writes nothing but to the workspace."""
+def test_what_is_harmless_gets_nothing_of_the_host(daemon: Daemon, case: str, every: int) -> None:
+    """It is allowed, prints and leaves no secret, and writes nothing but to the workspace.
+
+    Some of each case, and all at night: the canary attacks each case itself, and the conformance
+    suite asks about each vector.
+    """
     loot = poison(daemon.world)
     before = list_outside(daemon.world)
 
@@ -167,7 +172,7 @@ def test_what_is_harmless_gets_nothing_of_the_host(daemon: Daemon, case: str) ->
         return f"{answer.text()}{answer.text('stderr')}{answer.last}"
 
     with ThreadPoolExecutor(4) as pool:
-        said = "".join(pool.map(carry_out, HARMLESS[case]))
+        said = "".join(pool.map(carry_out, HARMLESS[case][::every]))
     assert SECRET not in said
     assert set(loot.read_text().splitlines()) <= {"ran"}
     assert list_outside(daemon.world) == before

@@ -184,8 +184,6 @@ home_attacks = pytest.mark.parametrize(
     ("attack", "swap", "guards"),
     [
         (attack_by_reload, link, OF_LINK),
-        (attack_by_reload, directory, OF_DIRECTORY),
-        (attack_by_restart, link, OF_LINK),
         (attack_by_run, directory, OF_DIRECTORY),
     ],
 )
