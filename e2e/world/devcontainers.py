@@ -99,8 +99,7 @@ class Place:
 
     def upgrade(self) -> None:
         """Take the newest version of the tag, which the lock file beside the file holds back."""
-        if self.file.with_name("devcontainer-lock.json").exists():
-            self.run(f"upgrade --workspace-folder . --config {self.file}")
+        self.run(f"upgrade --workspace-folder . --config {self.file}")
 
     def execute(self, container: Container, line: str) -> str:
         """Return what a line prints that the editor's terminal would run."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from e2e.world.action_job import run_action
 from e2e.world.command import run
+from e2e.world.container import Container
 from e2e.world.devcontainers import IMAGE, placed
 from e2e.world.engine import docker
 from e2e.world.executables import Executables
@@ -114,24 +115,34 @@ def by_action(world: World) -> Iterator[Use]:
 
 @contextmanager
 def by_feature(world: World) -> Iterator[Use]:
-    """A feature, published under the same tag `:0`: the container is made anew for the next."""
+    """A feature, published under the same tag `:0`: its lock file holds until an upgrade."""
     words = ("rehearsed", "--command git-remote", world.stage, world.executables)
     with (
         placed(*words, world.folder, world.devcontainer) as place,
         temporary_image("rehearsed-base", IMAGE.format(world.images.debian)) as image,
     ):
 
+        def start() -> tuple[Container, str]:
+            container = place.start("--remove-existing-container", "--build-no-cache")
+            return container, place.execute(container, "airlock-shim --version")
+
+        before = ""
+
         def use(release: Release, branch: str) -> Used:
+            nonlocal before
             folder = world.folder / f"features-{release.version}"
             shutil.copytree(release.dist / "channels/devcontainer", folder)
             place.configure(image, place.publish(folder, world.registry))
-            place.upgrade()
-            container = place.start("--remove-existing-container", "--build-no-cache")
+            if before:
+                held, said = start()
+                assert said == before
+                place.remove(held)
+                place.upgrade()
+            container, before = start()
             place.push(container, branch)
-            said = place.execute(container, "airlock-shim --version")
             place.remove(container)
             arrived = place.project.repository.commit(branch)
-            return Used(version=said, pushed=place.project.head(), arrived=arrived)
+            return Used(version=before, pushed=place.project.head(), arrived=arrived)
 
         yield use
 
