@@ -145,8 +145,8 @@ def test_other_words_are_arguments_of_a_command(apis: World) -> None:
 @pytest.mark.parametrize(
     ("name", "words", "status", "said"),
     [
-        ("aws", "s3:GetObject data/a", 1, 'no API of aws\nrule: "destination"\nhint: a '),
-        ("aws", "help", 0, "broker: refused: its requests, since the profile grants no API of aws"),
+        ("aws", "s3:GetObject data/a", 1, "granted none of its"),
+        ("aws", "help", 1, 'can write [aws] with profile = "NAME" and regions = ["eu-west-1"] in'),
         ("docker", "run alpine", 0, "broker: not known here: its calls of the docker engine are"),
         ("terraform", "plan", 0, "broker: not known here: its requests to APIs are"),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.errors import Denied
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.config import BoxConfig
 from airlock_daemon.setup.generation import Generation, hand_over
@@ -152,7 +152,7 @@ def judge(
         asked=generation.agent.profile.find_approval(list_tool_forms((command, *args), module)),
     )
     if found.allowed:
-        found = _foresee(generation, module, args, found)
+        found = _foresee(generation, module, found)
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:
         return found
@@ -168,9 +168,7 @@ def judge(
     )
 
 
-def _foresee(
-    generation: Generation, module: Module, args: Sequence[str], found: Verdict
-) -> Verdict:
+def _foresee(generation: Generation, module: Module, found: Verdict) -> Verdict:
     """Add what is known of the command's box, and of what it will send to a broker from there."""
     if generation.boxes.mode == "off" or sys.platform != "linux":
         from airlock_daemon.boundary.box.choice import Maker  # noqa: PLC0415 - seldom needed
@@ -184,19 +182,9 @@ def _foresee(
     sent = "calls of the docker engine" if module.has_engine else "requests to APIs"
     said = f"not known here: its {sent} are judged when they come"
     if module.apis and not any(module.name in api.names for api in generation.apis.apis):
-        from airlock_daemon.admin.cli.known_apis import is_operation  # noqa: PLC0415 - as above
+        from airlock_daemon.serving.request.tool import refuse_ungranted  # noqa: PLC0415 - as above
 
-        missing = Denied(
-            f"{Operation((module.name, *args)).line} is refused: the profile of this agent grants "
-            f"no API of {module.name}",
-            layer="broker",
-            rule="destination",
-            hint=f"a person on the host can write a table [{module.name}] into its airlock.toml"
-            f"{AND_RELOAD}",
-        )
-        if is_operation(module.apis, args):
-            return replace(refuse(missing), is_past_check=True)
-        said = f"refused: its requests, since the profile grants no API of {module.name}"
+        return replace(refuse(refuse_ungranted(module), found.operation), is_past_check=True)
     return replace(found, broker=said, is_part=True)
 
 

@@ -188,16 +188,21 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
         return None
     granted = any(api.module == module.name for api in call.generation.apis.apis)
     if call.agent.apis is None or not granted:
-        keys = any(api.aws is not None for api in module.apis)
-        lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
-        raise Denied(
-            f"{module.name} reaches APIs, and this agent is granted none of its",
-            layer="profile",
-            rule="apis",
-            hint=f"a person on the host can write [{module.name}]{lines} in its airlock.toml"
-            f"{AND_RELOAD}",
-        )
+        raise refuse_ungranted(module)
     return await call.agent.apis.prepare()
+
+
+def refuse_ungranted(module: Module) -> Denied:
+    """The refusal of a tool none of whose APIs is granted."""
+    from airlock_daemon.setup.apis import name_api_table  # noqa: PLC0415 - few need it
+
+    return Denied(
+        f"{module.name} reaches APIs, and this agent is granted none of its",
+        layer="profile",
+        rule="apis",
+        hint=f"a person on the host can write {name_api_table(module)} in its airlock.toml"
+        f"{AND_RELOAD}",
+    )
 
 
 def plan_tool(
