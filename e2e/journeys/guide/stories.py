@@ -223,11 +223,10 @@ def follow_devcontainers(page: Page, host: GuideHost) -> None:
 
 
 def follow_compose(page: Page, host: GuideHost) -> None:
-    """The service as the page has it, with this host's home in place of its."""
+    """The service that is printed, with an image in its place."""
     host.type(page.take("airlock agent add"), answers=_YES)
     commit = host.commit()
-    text = page.take("services:").replace("/home/me", HOME).replace("IMAGE", AGENT)
-    host.write(f"{CONFIG}/agents/my/compose.yaml", text)
+    host.type(f"sed -i s#IMAGE#{AGENT}# {CONFIG}/agents/my/compose.yaml")
     # What a container could leave in the project for Compose to read, were it started from there.
     host.write("src/app/compose.override.yaml", "services: {agent: {entrypoint: ['false']}}\n")
     host.write("src/app/.env", "COMPOSE_FILE=compose.override.yaml\n")

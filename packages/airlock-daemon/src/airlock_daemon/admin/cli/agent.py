@@ -109,7 +109,7 @@ def add_agent(
         typer.Option(
             "--print",
             help="How its container is to be started: by the `run` of this program, or by lines "
-            "for something else. Of an agent that is registered it only prints them.",
+            "for something else. Of an agent that is registered it prints these alone on stdout.",
         ),
     ] = Form.RUN,
     yes: Yes = False,
@@ -375,7 +375,14 @@ def _print_container(application: Application, name: str, form: Form) -> None:
         ),
         logins=_list_logins(application, setup, generation),
     )
-    application.print({"name": name} | steps.dump(), steps.describe_container(form))
+    _tell(steps.introduce(form))
+    # By itself, so that it can be redirected to its file.
+    application.print({"name": name} | steps.dump(), steps.write_container(form).splitlines())
+    _tell(steps.conclude(form))
+
+
+def _tell(lines: Iterable[str]) -> None:
+    print_messages(line.strip() for line in lines if line)
 
 
 def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> Wiring:

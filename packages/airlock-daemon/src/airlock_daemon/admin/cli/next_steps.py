@@ -84,34 +84,50 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
 
     def describe_container(self, form: Form) -> Iterator[str]:
         """Only how to start the container, and first what its APIs need on this host."""
+        yield from self.introduce(form)
+        yield from _indent(self.write_container(form))
+        yield from self.conclude(form)
+
+    def introduce(self, form: Form) -> Iterator[str]:
+        """What stands before the command or file."""
         if self.logins:
             yield "Store the credential, which stays on this host and is asked for without echo:"
             yield from _indent("\n".join(map(shlex.join, self.logins)))
             yield ""
         if self.wiring.shim is None:
             yield f"The shim is not installed here: {INSTALL}; or name where it is."
-        file = os.path.join(self.directory, "compose.yaml")
-        has_command = self.wiring.entrypoint is not None and form is Form.DOCKER
-        yield f"{_NEXT[form].format(file=file)}, with your image in the place of {IMAGE}" + (
+        begin = _NEXT[form].format(file=self._compose_file)
+        yield f"{begin}, with your image in the place of {IMAGE}" + (
             f" and what it runs, its entrypoint first, in the place of {COMMAND}:"
-            if has_command
+            if self.wiring.entrypoint is not None and form is Form.DOCKER
             else ":"
         )
+
+    def write_container(self, form: Form) -> str:
+        """The command that starts the container by `form`, or the file that describes it."""
         if form is Form.RUN:
-            yield from _indent(shlex.join((*self.run, IMAGE)))
-        elif form is Form.DOCKER:
-            yield from _indent(docker_run(self.wiring, user=_user()))
-        elif form is Form.COMPOSE:
-            yield from _indent(compose(self.wiring, user=_user()))
+            return shlex.join((*self.run, IMAGE))
+        if form is Form.DOCKER:
+            return docker_run(self.wiring, user=_user())
+        if form is Form.COMPOSE:
+            return compose(self.wiring, user=_user())
+        return json.dumps(devcontainer(self.wiring, user=_user()), indent=2, ensure_ascii=False)
+
+    def conclude(self, form: Form) -> Iterator[str]:
+        """What stands behind a file: how to start its container."""
+        if form is Form.COMPOSE:
             yield from ("", "and start it:")
-            # In the project the container could change it, and a file beside it that is read too.
             words = () if self.wiring.entrypoint is None else (COMMAND,)
-            yield from _indent(shlex.join(("docker", "compose", "-f", file, *_RUN_AGENT, *words)))
-        else:
-            made = devcontainer(self.wiring, user=_user())
-            yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
+            line = ("docker", "compose", "-f", self._compose_file, *_RUN_AGENT, *words)
+            yield from _indent(shlex.join(line))
+        elif form is Form.DEVCONTAINER:
             yield from ("", "and start it, by the editor or by:")
             yield from _indent(f"devcontainer up --workspace-folder . --config {_DEVCONTAINER}")
+
+    @property
+    def _compose_file(self) -> str:
+        # In the project the container could change it, and a file beside it that is read too.
+        return os.path.join(self.directory, "compose.yaml")
 
 
 _RUN_AGENT = ("run", "--rm", "agent")
