@@ -11,7 +11,7 @@ import trio
 
 from airlock_daemon.boundary.connection.descriptors import start_in_thread
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
-from airlock_daemon.boundary.workspace.temporary import make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
 
@@ -56,7 +56,7 @@ async def test_who_looks_aside_in_vain_leaves_no_descriptor() -> None:
 
 async def test_a_directory_whose_removal_has_no_thread_ends_no_request() -> None:
     """It goes when a daemon starts."""
-    made = make_empty(None)
+    made = Workspace.make_empty(None)
     Path(made.path, "left").touch()
     with no_thread_starts():
         await made.release(trio.CapacityLimiter(1))

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.launcher import Identity
-from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import BUNDLE
@@ -78,7 +78,7 @@ def keeping(host: Host) -> Module:
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     """Such a host."""
-    workspace = make_empty(None)
+    workspace = Workspace.make_empty(None)
     with boxed_world() as world:
         (generation,) = world.load().generations.values()
         yield Host(tmp_path.resolve(), generation, workspace)

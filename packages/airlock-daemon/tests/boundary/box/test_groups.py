@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import shared_fixtures
-from airlock_daemon.boundary.box.groups import CONTROLLERS, Groups
+from airlock_daemon.boundary.box.groups import Groups
 from airlock_daemon.boundary.box.probe import probe_groups
 from airlock_daemon.errors import NO_DESCRIPTORS, Failed
 from boxing import needs_bubblewrap, write_boxes
@@ -131,7 +131,7 @@ def test_doctor_tells_what_is_not_bounded(world: World, group: Path) -> None:
     bounded = (group / "cgroup.controllers").read_text().split()
     # As in a unit of a manager that leaves no mark.
     with Daemon(world, before=within(group), environment={"AIRLOCK_DELEGATED": "1"}):
-        missing = [name for name in CONTROLLERS if name not in bounded]
+        missing = [name for name in Groups.CONTROLLERS if name not in bounded]
         for found in find("cgroups", around(world)):
             assert f"cannot bound {' and '.join(missing)}" in found.problem
             missing = []

@@ -13,7 +13,7 @@ import trio
 
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.plan import find_home, plan_home_box, put_workspaces
-from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import Reserved
 from boxing import box_identity, box_uid, needs_bubblewrap, write_boxes
@@ -111,7 +111,7 @@ def test_nothing_of_airlock_itself_is_there(home: Path) -> None:
     files = ("agents.toml", "log", "config/file")
     places = tuple(("a thing", str(home / each)) for each in (*names, *files))
     identity, reserved = box_identity(), Reserved(places)
-    nowhere = make_empty(None)
+    nowhere = Workspace.make_empty(None)
     limits = Limits()
     human = find_home(identity, {"HOME": str(home)}, reserved=reserved, limits=limits)
     box = plan_home_box(human, places=(), read={}, limits=limits)

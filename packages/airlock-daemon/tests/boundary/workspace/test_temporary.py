@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from airlock_daemon.boundary.workspace.temporary import PREFIX, make_temporary, remove_stale
+from airlock_daemon.boundary.workspace.temporary import PREFIX, Workspace, make_temporary
 from airlock_daemon.errors import Failed
 from running import Daemon, read_until, request
 from worlds import World
@@ -42,10 +42,10 @@ def test_what_was_left_behind_is_removed_and_what_is_in_use_stays(place: Path) -
     """A directory is in use as long as its descriptor is open, whoever made it."""
     descriptor, path = make_temporary()
     leave_behind(place)
-    remove_stale()
+    Workspace.remove_stale()
     assert names(place) == [os.path.basename(path)]
     os.close(descriptor)
-    remove_stale()
+    Workspace.remove_stale()
     assert names(place) == []
 
 
@@ -57,7 +57,7 @@ def test_nothing_else_is_removed(place: Path, tmp_path: Path) -> None:
     (place / f"{PREFIX}file").touch()
     (place / "airlock-other").mkdir()
     before = names(place)
-    remove_stale()
+    Workspace.remove_stale()
     assert names(place) == before
     assert (precious / "inside").is_dir()
 
@@ -67,7 +67,7 @@ def test_what_belongs_to_others_is_not_removed(place: Path) -> None:
     """Somebody else's daemon may have left it."""
     left = leave_behind(place)
     os.chown(left, NOBODY, NOBODY)
-    remove_stale()
+    Workspace.remove_stale()
     assert left.exists()
 
 
@@ -82,7 +82,7 @@ def test_a_tree_of_any_depth_is_removed(place: Path) -> None:
         os.close(directory)
         directory = below
     os.close(directory)
-    remove_stale()
+    Workspace.remove_stale()
     assert names(place) == []
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_removed_stays(place: Path) -> None:
     (left / "closed").mkdir()
     (left / "closed" / "file").touch()
     (left / "closed").chmod(0o500)
-    remove_stale()
+    Workspace.remove_stale()
     ((kept,),) = [[*left.iterdir()]]
     assert [file.name for file in kept.iterdir()] == ["file"]
 
@@ -108,7 +108,7 @@ def test_a_directory_that_is_taken_away_at_once_is_made_again(
         path = make(*args, **options)  # type: ignore[call-overload]
         made.append(path)
         if len(made) == 1:
-            remove_stale()
+            Workspace.remove_stale()
         return str(path)
 
     monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
@@ -122,7 +122,7 @@ def test_a_place_that_cannot_be_looked_through_is_left_alone(
 ) -> None:
     """A daemon starts all the same, where nobody may list TMPDIR or every disk is full."""
     monkeypatch.setattr(tempfile, "tempdir", str(place / "absent"))
-    remove_stale()
+    Workspace.remove_stale()
 
 
 def test_a_directory_that_cannot_be_opened_is_not_left_behind(
@@ -162,7 +162,7 @@ def test_a_killed_daemons_directory_goes_at_the_next_start(world: World, place: 
         connection.sendall(request("sh", "-c", "echo up; sleep 600"))
         read_until(connection, "up")
         (used,) = names(place)
-        remove_stale()
+        Workspace.remove_stale()
         assert names(place) == [used]
         killed.kill()
         assert names(place) == [used]

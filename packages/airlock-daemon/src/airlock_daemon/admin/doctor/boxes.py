@@ -141,21 +141,21 @@ def check_cgroups(around: Surroundings) -> Iterator[Problem]:
 def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
     """Place, problem and remedy if the boxes of daemon `pid` have no common limits."""
     # These cannot be imported on other systems.
-    from airlock_daemon.boundary.box.groups import CONTROLLERS, DAEMON  # noqa: PLC0415
+    from airlock_daemon.boundary.box.groups import Groups  # noqa: PLC0415
     from airlock_daemon.platform.linux.cgroup import find_cgroup  # noqa: PLC0415
 
     group = find_cgroup(pid)
     if group is None:
         remedy = f"boot with systemd.unified_cgroup_hierarchy=1, or {_BOUND_CONTAINER}"
         return "cgroups", "are not of version 2 for the daemon", remedy
-    if group.name != DAEMON:
+    if group.name != Groups.DAEMON:
         remedy = (
             f"run as the service of airlock init; for another one of systemd: {_DELEGATE} "
             f"and Environment=AIRLOCK_DELEGATED=1; {_BOUND_CONTAINER}"
         )
         return group.directory, "is not delegated to the daemon", remedy
     bounded = group.above.read("cgroup.subtree_control")
-    missing = [name for name in CONTROLLERS if name not in bounded]
+    missing = [name for name in Groups.CONTROLLERS if name not in bounded]
     if missing:
         remedy = f"sudo systemctl edit user@.service: {_DELEGATE}; and log in again"
         return group.directory, f"cannot bound {' and '.join(missing)}", remedy

@@ -9,20 +9,14 @@ import itertools
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from typing import ClassVar, Self
 
-from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 
-DAEMON = "daemon"
-"""The daemon's own cgroup, below the delegated one. systemd can also create it."""
-
 DELEGATED = "AIRLOCK_DELEGATED"
 """A unit's variable for Delegate=: user managers do not mark delegated cgroups."""
-
-CONTROLLERS = ("cpu", "memory", "pids")
-"""The controllers to use if available."""
 
 _AGENTS = "agents"
 
@@ -42,6 +36,12 @@ class Groups:
     `controllers` are those of CONTROLLERS that are available.
     """
 
+    DAEMON: ClassVar[str] = "daemon"
+    """The daemon's own cgroup, below the delegated one. systemd can also create it."""
+
+    CONTROLLERS: ClassVar[tuple[str, ...]] = ("cpu", "memory", "pids")
+    """The controllers to use if available."""
+
     def __init__(self, root: Cgroup, lock: int) -> None:
         """Divide the cgroup `root`; takes over `lock`. Raises OSError."""
         self._lock = lock
@@ -51,18 +51,39 @@ class Groups:
         self._dying: list[Cgroup] = []
         # Left by a daemon that was killed.
         self._top.clear(timeout_s=_DYING_S)
-        own = root.below(DAEMON)
+        own = root.below(self.DAEMON)
         with suppress(FileExistsError):
             os.mkdir(own.directory)
         own.write("cgroup.procs", "0")
         os.makedirs(self._top.directory, exist_ok=True)
         there = root.read("cgroup.controllers")
-        self.controllers = tuple(name for name in CONTROLLERS if name in there)
+        self.controllers = tuple(name for name in self.CONTROLLERS if name in there)
         for each in (root, self._top):
             for name in self.controllers:
                 each.write("cgroup.subtree_control", f"+{name}")
         if "cpu" in self.controllers:
             own.write("cpu.weight", str(_WEIGHT))
+
+    @classmethod
+    def claim(cls, environment: Mapping[str, str]) -> "Self | str":
+        """Divide this process's cgroup and move to a child; or return why that is impossible.
+
+        The cgroup must be delegated, as marked by systemd or by `environment`.
+        """
+        is_told = environment.get(DELEGATED) == "1"
+        try:
+            own = find_cgroup(os.getpid())
+            if own is None:
+                return "there is no cgroup of version 2"
+            is_below = own.name == cls.DAEMON and (is_told or own.above.is_delegated)
+            root = own.above if is_below else own
+            if not is_told and not root.is_delegated:
+                return f"the cgroup {own.directory} is not the daemon's to divide"
+            if not os.path.exists(os.path.join(root.directory, "cgroup.kill")):
+                return "the kernel is older than Linux 5.14"
+            return cls._claim(root)
+        except OSError as error:
+            return f"the cgroup cannot be divided: {error.strerror}: {error.filename}"
 
     def open(self, agent: str, limits: Limits) -> "Group":
         """Create a cgroup for one box; the caller closes it. Raises OSError."""
@@ -80,6 +101,19 @@ class Groups:
         """Kill remaining processes, and remove all cgroups but the daemon's own."""
         self._top.clear(timeout_s=_DYING_S)
         os.close(self._lock)
+
+    @classmethod
+    def _claim(cls, root: Cgroup) -> "Self | str":
+        with ExitStack() as stack:
+            lock = os.open(root.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return f"another daemon divides the cgroup {root.directory}"
+            groups = cls(root, lock)
+            stack.pop_all()
+            return groups
 
     def _open_below(self, above: Cgroup) -> "Group":
         cgroup = above.below(f"{os.getpid()}-{next(self._numbers)}")
@@ -127,50 +161,3 @@ OpenGroup = Callable[[], Group | None]
 
 def open_none() -> None:
     """Open no cgroup."""
-
-
-def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None:
-    """Create a cgroup for a box of `agent`; None without cgroups. Raises Failed."""
-    if isinstance(groups, str):
-        return None
-    try:
-        return groups.open(agent, limits)
-    except OSError as error:
-        raise Failed(
-            f"the box of the command gets no cgroup of its own: {error}",
-            hint="a person on the host can restart the daemon",
-        ) from error
-
-
-def claim_groups(environment: Mapping[str, str]) -> Groups | str:
-    """Divide this process's cgroup and move to a child; or return why that is impossible.
-
-    The cgroup must be delegated, as marked by systemd or by `environment`.
-    """
-    is_told = environment.get(DELEGATED) == "1"
-    try:
-        own = find_cgroup(os.getpid())
-        if own is None:
-            return "there is no cgroup of version 2"
-        is_below = own.name == DAEMON and (is_told or own.above.is_delegated)
-        root = own.above if is_below else own
-        if not is_told and not root.is_delegated:
-            return f"the cgroup {own.directory} is not the daemon's to divide"
-        if not os.path.exists(os.path.join(root.directory, "cgroup.kill")):
-            return "the kernel is older than Linux 5.14"
-        return _claim(root)
-    except OSError as error:
-        return f"the cgroup cannot be divided: {error.strerror}: {error.filename}"
-
-
-def _claim(root: Cgroup) -> Groups | str:
-    with ExitStack() as stack:
-        lock = os.open(root.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return f"another daemon divides the cgroup {root.directory}"
-        groups = Groups(root, lock)
-        stack.pop_all()
-        return groups

@@ -27,7 +27,7 @@ from airlock_daemon.boundary.command.launcher import (
     cannot_start,
 )
 from airlock_daemon.boundary.workspace.mapping import Mounts
-from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import LOOK, MountTable
 from airlock_daemon.setup.paths import Reserved
@@ -132,7 +132,7 @@ async def private_directory(
     identity: Identity, removals: trio.CapacityLimiter
 ) -> AsyncIterator[Workspace]:
     """An empty directory owned by `identity`, removed on exit."""
-    made = make_empty(None)
+    made = Workspace.make_empty(None)
     try:
         if identity.user != os.geteuid():
             os.fchown(made.descriptor, identity.user, identity.group)

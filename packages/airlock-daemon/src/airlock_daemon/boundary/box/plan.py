@@ -34,7 +34,7 @@ from airlock_daemon.boundary.box.inner_mounts import (
 )
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, make_etc
 from airlock_daemon.boundary.command.launcher import Bounds, Identity
-from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within, join_below, relative_to
 from airlock_daemon.platform.system import descriptor_limit
@@ -224,9 +224,9 @@ def put_workspaces(
         shown.append(view)
         below = relative_to(workspace.path, workspace.root) or ""
         directory = join_below(source.target, below)
-    elif directory == EMPTY:
+    elif directory == Workspace.EMPTY:
         # On the box's root, which is read-only.
-        box = replace(box, operations=(*box.operations, Folder(EMPTY, 0o555)))
+        box = replace(box, operations=(*box.operations, Folder(Workspace.EMPTY, 0o555)))
     others = own if box.home is None else (*own, box.home.path)
     shown += show_others(
         workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence

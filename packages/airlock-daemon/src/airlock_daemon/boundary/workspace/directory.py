@@ -16,7 +16,7 @@ from airlock_daemon.boundary.workspace.beneath import (
 )
 from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
-from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import SEARCH, read_known_status, read_mount_id
@@ -161,14 +161,14 @@ async def enter(
         mapping = mounts.find(claimed)
     except Unmapped as error:
         # So that `../workspace` leads to /workspace from /tmp, too.
-        own = "/" if claimed == "/" else EMPTY
+        own = "/" if claimed == "/" else Workspace.EMPTY
         if module.workspace == "optional":
-            return make_empty(mounts, own=own, is_read_only=True)
+            return Workspace.make_empty(mounts, own=own, is_read_only=True)
         has_other = partial(_has_workspace, mounts, reserved)
         is_own = in_box and claimed in OWN
         if is_own and await mounts.host_paths.settle(has_other, lookups):
             # An argument names the workspace, as in: git -C DIRECTORY.
-            return make_empty(mounts, own=own, is_read_only=True)
+            return Workspace.make_empty(mounts, own=own, is_read_only=True)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
         refuse_hidden(mapping, mounts)

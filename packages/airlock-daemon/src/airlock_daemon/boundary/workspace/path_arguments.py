@@ -21,7 +21,7 @@ from airlock_daemon.boundary.workspace.beneath import (
 from airlock_daemon.boundary.workspace.directory import open_root, refuse_hidden
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
-from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within, join_below, relative_to
 from airlock_daemon.setup.agents import Agent
@@ -229,7 +229,7 @@ async def judge_paths(
     """
     if not uses:
         return
-    directory = make_empty(mounts)
+    directory = Workspace.make_empty(mounts)
     try:
         await confine_paths(
             args, uses, directory=directory, reserved=reserved, lookups=lookups, pause=pause

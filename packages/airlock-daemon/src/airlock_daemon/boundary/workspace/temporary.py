@@ -8,7 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 import trio
@@ -57,23 +57,6 @@ def _open_made(path: str) -> int:
         with suppress(OSError):
             os.rmdir(path)
         raise
-
-
-def remove_stale() -> None:
-    """Remove this user's directories that no daemon uses any more. May take a while.
-
-    Errors are ignored: a disk may be full, or TMPDIR unreadable.
-    """
-    with suppress(OSError):
-        for path in _list_made():
-            with suppress(OSError):
-                descriptor = os.open(path, _OPEN)
-                try:
-                    is_own = os.fstat(descriptor).st_uid == os.geteuid()
-                    if is_own and _lock(descriptor, fcntl.LOCK_EX):
-                        remove_tree(path)
-                finally:
-                    os.close(descriptor)
 
 
 def _list_made() -> list[str]:
@@ -147,10 +130,6 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-EMPTY = "/no-workspace"
-"""The working directory of a box without one of the client's: empty and read-only."""
-
-
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """An open working directory: the tool starts in the very directory that was checked.
 
@@ -161,6 +140,9 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     `is_proven`: the client was proved to be in the container that its cgroup names.
     """
 
+    EMPTY: ClassVar[str] = "/no-workspace"
+    """The working directory of a box without one of the client's: empty and read-only."""
+
     descriptor: int
     path: str
     root: str
@@ -169,6 +151,45 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     is_temporary: bool = False
     own: str = EMPTY
     is_proven: bool = False
+
+    @classmethod
+    def make_empty(
+        cls, mounts: "Mounts | None", *, own: str = EMPTY, is_read_only: bool = False
+    ) -> Self:
+        """Create an empty directory of the daemon's user, for commands that need no other.
+
+        Without `mounts` no client path maps to the host. In a box the directory is `own`. With
+        `is_read_only` a tool of the same user cannot create files there, unless it is root.
+        """
+        descriptor, path = make_temporary()
+        if is_read_only:
+            os.fchmod(descriptor, 0o500)
+        return cls(
+            descriptor=descriptor,
+            path=path,
+            root=path,
+            mounts=mounts,
+            is_temporary=True,
+            own=own,
+            is_proven=mounts is not None and mounts.is_proven,
+        )
+
+    @staticmethod
+    def remove_stale() -> None:
+        """Remove this user's directories that no daemon uses any more. May take a while.
+
+        Errors are ignored: a disk may be full, or TMPDIR unreadable.
+        """
+        with suppress(OSError):
+            for path in _list_made():
+                with suppress(OSError):
+                    descriptor = os.open(path, _OPEN)
+                    try:
+                        is_own = os.fstat(descriptor).st_uid == os.geteuid()
+                        if is_own and _lock(descriptor, fcntl.LOCK_EX):
+                            remove_tree(path)
+                    finally:
+                        os.close(descriptor)
 
     @property
     def host_paths(self) -> "HostPaths":
@@ -204,25 +225,3 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
             except OSError:
                 return False
         return True
-
-
-def make_empty(
-    mounts: "Mounts | None", *, own: str = EMPTY, is_read_only: bool = False
-) -> Workspace:
-    """Create an empty directory of the daemon's user, for commands that need none of the client's.
-
-    Without `mounts` no client path maps to the host. In a box the directory is `own`. With
-    `is_read_only` a tool of the same user cannot create files there, unless it is root.
-    """
-    descriptor, path = make_temporary()
-    if is_read_only:
-        os.fchmod(descriptor, 0o500)
-    return Workspace(
-        descriptor=descriptor,
-        path=path,
-        root=path,
-        mounts=mounts,
-        is_temporary=True,
-        own=own,
-        is_proven=mounts is not None and mounts.is_proven,
-    )

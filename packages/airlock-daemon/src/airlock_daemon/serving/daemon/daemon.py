@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import trio
 
 from airlock_daemon._version import __version__
-from airlock_daemon.boundary.box.groups import Groups, claim_groups
+from airlock_daemon.boundary.box.groups import Groups
 from airlock_daemon.boundary.command.launcher import open_launcher
-from airlock_daemon.boundary.workspace.temporary import remove_stale
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.system import (
     ask_for_short_slices,
@@ -156,7 +156,7 @@ async def _serve_until_stopped(
 
 async def _clear_up() -> None:
     try:
-        await run_in_thread(remove_stale)
+        await run_in_thread(Workspace.remove_stale)
     except Failed as error:
         log.warning("warning: what earlier daemons have left stays: %s; %s", error, error.hint)
 
@@ -164,7 +164,7 @@ async def _clear_up() -> None:
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
-    groups = claim_groups(os.environ) if sys.platform == "linux" else "macOS has no cgroups"
+    groups = Groups.claim(os.environ) if sys.platform == "linux" else "macOS has no cgroups"
     try:
         launcher = open_launcher(nofile=raise_open_files())
     except BaseException:

@@ -19,7 +19,7 @@ from airlock_daemon.boundary.identity.peer import (
     identify,
     refuse_own,
 )
-from airlock_daemon.boundary.workspace.temporary import make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table, own_fault
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.execution import run_job
@@ -200,7 +200,7 @@ async def _run_broker(
     """Run a broker's request in an empty directory, or return the hook's rewritten request."""
     module = allowed.module
     broker = find_broker(module)
-    workspace = make_empty(None)
+    workspace = Workspace.make_empty(None)
     try:
         requester = await make_requester(request, module, workspace, peer, call)
         admitted = await broker.admit(request, module, requester)
@@ -230,7 +230,7 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     if call.has_approvals:
         not_consulted.insert(-1, "approval")
     if module.broker is not None:
-        workspace = make_empty(None)
+        workspace = Workspace.make_empty(None)
         try:
             requester = await make_requester(request, module, workspace, peer, call)
             await find_broker(module).admit(request, module, requester)

@@ -13,7 +13,7 @@ from airlock_daemon.boundary.brokers.docker.logins import (
 from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
-from airlock_daemon.boundary.workspace.temporary import make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
@@ -34,7 +34,7 @@ async def find_registry_login(
     generation = agent.generation
     reader = partial(_read_beside, generation.reserved, shared.environment, generation.workspaces)
     configuration = await run_in_thread(reader, limiter=agent.lookups)
-    directory = make_empty(None)
+    directory = Workspace.make_empty(None)
     try:
         helpers = partial(_ask, shared, agent, generation.programs.path, directory.descriptor)
         login = await find_login(configuration, registry, generation.programs, helpers)

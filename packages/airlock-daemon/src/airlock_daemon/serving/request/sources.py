@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.command.launcher import CommandLine
-from airlock_daemon.boundary.workspace.temporary import make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
@@ -373,7 +373,7 @@ class Sources:
             **more,
             "PATH": generation.programs.path,
         }
-        directory = make_empty(None)
+        directory = Workspace.make_empty(None)
         try:
             line = CommandLine(found, words, environment, directory.descriptor)
             kept.ran = trio.current_time()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import trio
 
-from airlock_daemon.boundary.box.groups import Group, Groups, open_group
+from airlock_daemon.boundary.box.groups import Group, Groups
 from airlock_daemon.boundary.brokers.requester import ANSWER_S, run_program
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
 from airlock_daemon.boundary.connection.descriptors import Closer
@@ -198,8 +198,20 @@ class AgentState:
             place.release()
 
     def open_group(self) -> Group | None:
-        """Open a cgroup for a box, within the agent's present limits; the caller closes it."""
-        return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
+        """Open a cgroup for a box, within the agent's present limits; the caller closes it.
+
+        None without cgroups. Raises Failed.
+        """
+        groups = self._shared.groups
+        if isinstance(groups, str):
+            return None
+        try:
+            return groups.open(self.generation.agent.name, self.generation.limits)
+        except OSError as error:
+            raise Failed(
+                f"the box of the command gets no cgroup of its own: {error}",
+                hint="a person on the host can restart the daemon",
+            ) from error
 
     def plan_boxes(self, generation: Generation) -> "Templates":
         """The templates of boxes for a request that `generation` decides."""

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import enter
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.path_arguments import confine_paths, judge_paths
-from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import (
@@ -124,7 +124,7 @@ async def _enter(
     if module.workspace == "none":
         is_proven = await prove(peer, call) is not None
         maker = Maker.find(module, generation)
-        return replace(make_empty(None, is_read_only=True), is_proven=is_proven), maker
+        return replace(Workspace.make_empty(None, is_read_only=True), is_proven=is_proven), maker
     maker = Maker.find(module, generation)
     workspace = await enter(
         request.cwd,
