@@ -1,8 +1,12 @@
-"""Serves an agent's `docker.sock`: identifies its clients, and records their calls."""
+"""Serves an agent's `docker.sock`: identifies its clients, and records their calls.
+
+It also reads the human's login at a registry for a call that is granted one.
+"""
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 
 import trio
@@ -12,26 +16,41 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
+from airlock_daemon.boundary.brokers.docker.logins import (
+    Configuration,
+    find_login,
+    read_configuration,
+    write_header,
+)
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import send_final
+from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
+from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.identity.neighbours import find_mounted
 from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.boundary.workspace.mapping import find_other
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import MountTable, read_own_mounts
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.logins import find_registry_login
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
+from airlock_daemon.setup.files import read_bounded
+from airlock_daemon.setup.paths import Reserved
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
+from airlock_daemon.setup.trust import leads_through
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership, Root, is_below
 from airlock_modules.operation import Operation
+from airlock_wire import quote
 
 
 class DockerService:
@@ -262,7 +281,7 @@ class _Client:
         """As `EngineAgent.find_login`."""
         if not self.grant.has_login(image):
             return None
-        return await find_registry_login(image.domain, agent=self._agent, shared=self._shared)
+        return await _find_registry_login(image.domain, agent=self._agent, shared=self._shared)
 
     async def find_egress(self, architecture: str) -> Egress | None:
         """As `EngineAgent.find_egress`."""
@@ -326,3 +345,85 @@ class _Records:
         else:
             kind = Kind("broker", outcome, record.layer)
             self._shared.audit.count(str(record.profile), kind, record.peer)
+
+
+async def _find_registry_login(
+    registry: str, *, agent: AgentState, shared: DaemonState
+) -> bytes | None:
+    """The human's login at a registry, as docker's `X-Registry-Auth`; None for none.
+
+    Raises Denied if the human's docker configuration cannot be read.
+    """
+    generation = agent.generation
+    reader = partial(
+        _read_logins_beside, generation.reserved, shared.environment, generation.workspaces
+    )
+    configuration = await run_in_thread(reader, limiter=agent.lookups)
+    directory = Workspace.make_empty(None)
+    try:
+        helpers = partial(
+            _ask_helper, shared, agent, generation.programs.path, directory.descriptor
+        )
+        login = await find_login(configuration, registry, generation.programs, helpers)
+    finally:
+        await directory.release(agent.removals)
+    return None if login is None else write_header(login)
+
+
+def _read_logins_beside(
+    reserved: Reserved, environment: Mapping[str, str], written: tuple[str, ...]
+) -> Configuration:
+    beside: tuple[str, ...] = ()
+    if reserved.sockets_dir is not None:
+        beside = find_mounted(reserved.sockets_dir)
+    return _read_logins(reserved, environment, (*written, *beside))
+
+
+def _read_logins(
+    reserved: Reserved, environment: Mapping[str, str], written: tuple[str, ...]
+) -> Configuration:
+    """The human's docker configuration, an empty one if there is no file."""
+    folder = environment.get("DOCKER_CONFIG", "")
+    home = environment.get("HOME", "/")
+    path = os.path.join(folder or expand_home("~/.docker", home), "config.json")
+    if not os.path.isabs(path):
+        raise _refuse_logins("DOCKER_CONFIG of the daemon names no directory of this host")
+    conflict = reserved.private.conflict(os.path.realpath(path))
+    if leads_through(path, written):
+        conflict = "the way to it leads through a workspace"
+    if conflict is not None:
+        raise _refuse_logins(f"{quote(path)} may not be read: {conflict}")
+    try:
+        content = read_bounded(os.path.realpath(path), limit=MAX_OUTPUT)
+    except (FileNotFoundError, NotADirectoryError):
+        content = b""
+    except OSError as error:
+        raise _refuse_logins(f"{quote(path)} cannot be read: {error.strerror}") from error
+    configuration = None if content is None else read_configuration(content)
+    if configuration is None:
+        raise _refuse_logins(f"{quote(path)} is no configuration of docker")
+    return configuration
+
+
+def _refuse_logins(problem: str) -> Denied:
+    return Denied(
+        f"docker's logins cannot be had: {problem}",
+        layer="broker",
+        rule="logins",
+        hint="a person on the host can mend that file, or set DOCKER_CONFIG of the daemon",
+    )
+
+
+async def _ask_helper(
+    shared: DaemonState,
+    agent: AgentState,
+    path: str,
+    directory: int,
+    program: str,
+    argv: tuple[str, ...],
+    *,
+    said: bytes = b"",
+    more: Mapping[str, str] = {},
+) -> tuple[int, bytes]:
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    return await run_program(line, shared.launcher, agent.turns, said=said)
