@@ -142,15 +142,20 @@ async def test_much_that_waits_in_a_clients_pipe_is_read_at_once() -> None:
         os.close(number)
 
 
+@pytest.mark.parametrize("call", ["splice", "read"])
 async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """Whoever reads from one may hold it for ever, and splice(2) waits for that."""
-    real, may_go_on = os.splice, threading.Event()
+    """Whoever reads from one may hold it for ever, and splice(2) waits for that.
 
-    def wait(source: int, target: int, count: int, *, flags: int) -> int:
+    read(2) waits for the lock of a page, which may be one of a file system of the client.
+    """
+    real, may_go_on = getattr(os, call), threading.Event()
+
+    def wait(*words: int, **flags: int) -> object:
+        assert threading.current_thread() is not threading.main_thread()
         may_go_on.wait()
-        return real(source, target, count, flags=flags)
+        return real(*words, **flags)
 
     client, answers = os.pipe(), os.pipe()
     os.write(client[1], b"x")
@@ -160,7 +165,7 @@ async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
     null = os.open(os.devnull, os.O_RDWR)
     closer = Closer()
     streams = ClientStreams(ClientDescriptors(numbers, closer), TurnQueue(rounds), null=null)
-    monkeypatch.setattr(os, "splice", wait)
+    monkeypatch.setattr(os, call, wait)
     with trio.move_on_after(0.3) as scope:
         await streams.read()
     assert scope.cancelled_caught
@@ -169,7 +174,54 @@ async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
     may_go_on.set()
     trio.lowlevel.remove_instrument(rounds)
     # The last one of what wrote there is gone.
+    monkeypatch.undo()
     assert os.read(answers[0], 1) == b""
+    for number in (client[1], answers[0], null):
+        os.close(number)
+
+
+async def test_the_pages_of_a_clients_pipe_are_not_given_to_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would wait for their locks with that of its stdin, to which the daemon writes."""
+    real, targets = os.splice, set[int]()
+
+    def note(source: int, target: int, count: int, *, flags: int) -> int:
+        targets.add(os.fstat(target).st_ino)
+        return real(source, target, count, flags=flags)
+
+    client, answers = os.pipe(), os.pipe()
+    os.write(client[1], b"pack")
+    os.close(client[1])
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
+    transport = Transport(ClientDescriptors(numbers, Closer()), is_held=True)
+    stdin = os.dup(transport.standard[0])
+    monkeypatch.setattr(os, "splice", note)
+    await transport.pass_rest(TurnQueue(rounds))
+    assert targets
+    assert os.fstat(stdin).st_ino not in targets
+    transport.close()
+    trio.lowlevel.remove_instrument(rounds)
+    assert os.read(stdin, 10) == b"pack"
+    for number in (stdin, answers[0]):
+        os.close(number)
+
+
+async def test_a_pipe_of_packets_is_read_whole() -> None:
+    """A read takes no more than one packet (pipe(2), O_DIRECT)."""
+    client, answers = os.pipe2(os.O_DIRECT), os.pipe()
+    for packet in (b"0006ab", b"0006cd0000"):
+        os.write(client[1], packet)
+    rounds = Rounds()
+    trio.lowlevel.add_instrument(rounds)
+    null = os.open(os.devnull, os.O_RDWR)
+    numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
+    streams = ClientStreams(ClientDescriptors(numbers, Closer()), TurnQueue(rounds), null=null)
+    assert await streams.read() == b"0006ab0006cd0000"
+    streams.close()
+    trio.lowlevel.remove_instrument(rounds)
     for number in (client[1], answers[0], null):
         os.close(number)
 

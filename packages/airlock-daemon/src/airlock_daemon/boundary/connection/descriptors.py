@@ -4,8 +4,9 @@ They are inspected only by their links in /proc: fstat(2) on a descriptor may qu
 that the client implements, which may never answer. Calls on them run in threads: close(2) can wait
 forever, for a file on such a file system, or for a socket with data that its peer does not take
 (SO_LINGER). A reader of a pipe or terminal holds its lock while it writes to its own memory, which
-may be such a file, and close(2), splice(2) and fcntl(2) wait for that lock. One such call in the
-event loop would block all agents.
+may be such a file, and close(2), splice(2) and fcntl(2) wait for that lock. read(2) waits for the
+lock of a page in a pipe, which may be one of such a file. One such call in the event loop would
+block all agents.
 """
 
 import array
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Literal
+from typing import Literal, TypeVar
 
 import trio
 
@@ -35,6 +36,8 @@ from airlock_daemon.platform.system import (
     read_process_file,
     splice,
 )
+
+T = TypeVar("T")
 
 # Each hanging call occupies a thread. With this many, the agent's descriptors are not welcome, but
 # one that arrives must be closed in a thread: not receiving it would close it in this one.
@@ -98,10 +101,36 @@ class Closer:
         If cancelled, the call may continue with copies of both. The daemon's own pipe must then be
         closed through this object, too: its lock may be held.
         """
-        ends = os.dup(source), os.dup(target)
-        finished = _Finished()
-        self._do(partial(_splice, *ends, limit, finished), is_usual=True)
-        return await finished.wait()
+        return await self._run(partial(splice, limit=limit), source, target)
+
+    async def read(self, source: int, own: tuple[int, int], limit: int) -> bytes:
+        """Read at most `limit` bytes from a pipe, b"" at EOF; otherwise as `splice`.
+
+        They pass through both ends of `own`, an empty pipe of the daemon's.
+        """
+        return await self._run(partial(_read, limit=limit), source, *own)
+
+    async def _run(self, act: Callable[..., T], *used: int) -> T:
+        """Call `act` in a thread with copies of the descriptors `used`."""
+        copies = tuple(map(os.dup, used))
+        results: list[T | OSError] = []
+        finished, token = trio.Event(), trio.lowlevel.current_trio_token()
+
+        def act_and_tell() -> None:
+            try:
+                results.append(act(*copies))
+            except OSError as error:
+                results.append(error)
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(finished.set)
+            _close_all(copies)
+
+        self._do(act_and_tell, is_usual=True)
+        await finished.wait()
+        (result,) = results
+        if isinstance(result, OSError):
+            raise result
+        return result
 
     def _do(self, act: Callable[[], None], *, is_usual: bool) -> None:
         item = object()
@@ -165,28 +194,6 @@ def start_in_thread(act: Callable[[], None]) -> None:
     _THREADS.do(act)
 
 
-class _Finished:
-    """The result of a call in a thread, for a waiting task."""
-
-    def __init__(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        self._event = trio.Event()
-        self._result: int | OSError = 0
-
-    def set(self, result: int | OSError) -> None:
-        """Set the result, from the thread."""
-        self._result = result
-        with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(self._event.set)
-
-    async def wait(self) -> int:
-        """Wait for the result; raises it if it is an OSError."""
-        await self._event.wait()
-        if isinstance(self._result, OSError):
-            raise self._result
-        return self._result
-
-
 def is_pipe(name: str) -> bool:
     """Whether a link in /proc/<pid>/fd is a pipe's; a path starts with a slash."""
     return name.startswith("pipe:[")
@@ -197,14 +204,14 @@ def _enlarge_and_close(pipe: int, size: int) -> None:
     os.close(pipe)
 
 
-def _splice(source: int, target: int, limit: int, finished: _Finished) -> None:
-    result: int | OSError
-    try:
-        result = splice(source, target, limit)
-    except OSError as error:
-        result = error
-    finished.set(result)
-    _close_all((source, target))
+def _read(source: int, reading: int, writing: int, limit: int) -> bytes:
+    left = splice(source, writing, limit)
+    pieces = []
+    while left:
+        # Of a pipe of packets (O_DIRECT of pipe(2)) this is one.
+        pieces.append(os.read(reading, left))
+        left -= len(pieces[-1])
+    return b"".join(pieces)
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

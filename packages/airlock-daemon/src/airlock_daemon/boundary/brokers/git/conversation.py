@@ -20,27 +20,23 @@ from airlock_daemon.boundary.brokers.git.rules import (
     refuse_without_report,
     refuse_words,
 )
-from airlock_daemon.boundary.brokers.git.streams import OwnPipe, move, of_its_stdin
+from airlock_daemon.boundary.brokers.git.streams import OwnPipe, drop, of_its_stdin
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import PIECE, Begin, Command, Emit, Grant, Stdio
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.platform.system import splice
 from airlock_daemon.platform.threads import run_with_others
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal, Stream
-
-# Bytes dropped in one step.
-MOVE = 1 << 20
 
 
 class Transport(Stdio):
     """stdin and stdout are the client's own pipes, or pipes of the daemon; stderr is the daemon's.
 
     For a push (`is_held`) the client's input does not reach the program directly: `read` reads it;
-    `write` and `move_rest` forward it, or `drop_rest` discards it. `sent` counts the forwarded
+    `write` and `pass_rest` forward it, or `drop_rest` discards it. `sent` counts the forwarded
     bytes. No method blocks in a system call.
     """
 
@@ -104,23 +100,15 @@ class Transport(Stdio):
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._program)
 
-    async def move_rest(self, turns: TurnQueue) -> None:
+    async def pass_rest(self, turns: TurnQueue) -> None:
         """Forward the client's input up to EOF. Raises OSError if the program has ended."""
-        while left := await self._own.fill(self._client, turns):
-            while left:
-                # Neither pipe is the client's, so the call cannot block on its lock.
-                try:
-                    count = splice(self._own.reading, self._program, left)
-                    self.sent += count
-                    left -= count
-                except BlockingIOError:
-                    await trio.lowlevel.wait_writable(self._program)
+        while data := await self.read(turns):
+            await self.write(data)
         self.end_input()
 
     async def drop_rest(self, turns: TurnQueue, *, null: int) -> None:
         """Discard the client's input up to EOF. `null` is open /dev/null."""
-        while await move(self._client, null, MOVE, turns, by=self._closer, fills=False):
-            pass
+        await drop(self._client, null, turns, by=self._closer)
 
     async def answer(self, data: bytes, turns: TurnQueue) -> None:
         """Write to the client's stdout, as the remote would. Raises OSError if it is closed."""
@@ -230,7 +218,7 @@ class Conversation:
             command.handle(Signal(name="SIGTERM"))
         elif may_go_on:
             with suppress(OSError):
-                await transport.move_rest(self._turns)
+                await transport.pass_rest(self._turns)
 
     async def _pass_list(self, transport: Transport, emit: Emit) -> bool:
         """Forward the list if it is granted; returns whether more input may follow it.

@@ -3,8 +3,9 @@
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -16,10 +17,15 @@ from airlock_modules import RemoteError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
 # No call on a client's pipe blocks the event loop: a reader or writer of the pipe may hold its lock
-# forever, so splice(2) moves the bytes through the daemon's own pipes in a thread.
+# forever, so splice(2) moves the bytes through the daemon's own pipes in a thread. It moves pages,
+# whose lock a client may hold too, so they are also copied there, and go no further.
 
 WIDTH = 1 << 18
 """Requested pipe capacity in bytes; one step of the event loop moves as many."""
+# Bytes dropped in one step.
+_DROPPED = 1 << 20
+
+T = TypeVar("T")
 
 
 class OwnPipe:
@@ -36,12 +42,8 @@ class OwnPipe:
 
     async def read(self, client: int, turns: TurnQueue) -> bytes:
         """Read at most WIDTH bytes from the client's pipe, b"" at its end. Raises OSError."""
-        count = await self.fill(client, turns)
-        return os.read(self.reading, count) if count else b""
-
-    async def fill(self, client: int, turns: TurnQueue) -> int:
-        """As `read`, but leave the bytes in the pipe; returns their count. Raises OSError."""
-        return await move(client, self.writing, WIDTH, turns, by=self._by)
+        own = self.reading, self.writing
+        return await _when_readable(client, turns, partial(self._by.read, client, own, WIDTH))
 
     async def write(self, client: int, data: bytes, turns: TurnQueue) -> None:
         """Write all of `data` to the client's pipe; data that fits takes no turn of its own.
@@ -61,22 +63,19 @@ class OwnPipe:
                     await turns.take()
 
 
-async def move(
-    source: int, target: int, limit: int, turns: TurnQueue, *, by: Closer, fills: bool = True
-) -> int:
-    """Move at most `limit` bytes from a pipe; returns the count, 0 at EOF.
+async def drop(client: int, null: int, turns: TurnQueue, *, by: Closer) -> None:
+    """Discard the bytes of a client's pipe up to EOF. `null` is open /dev/null. Raises OSError."""
+    while await _when_readable(client, turns, partial(by.splice, client, null, _DROPPED)):
+        pass
 
-    `by` calls splice(2). `fills`: the target is a pipe, which may be full. Raises OSError.
-    """
+
+async def _when_readable(pipe: int, turns: TurnQueue, act: Callable[[], Awaitable[T]]) -> T:
     while True:
-        await trio.lowlevel.wait_readable(source)
+        await trio.lowlevel.wait_readable(pipe)
         await turns.take()
-        try:
-            return await by.splice(source, target, limit)
-        except BlockingIOError:
-            # Another process read it, or the target is full.
-            if fills:
-                await trio.lowlevel.wait_writable(target)
+        # Another process may have read it.
+        with suppress(BlockingIOError):
+            return await act()
 
 
 @contextmanager
@@ -87,10 +86,6 @@ def of_its_stdin() -> Iterator[None]:
     except OSError as error:
         problem = f"what it passed as its stdin cannot be read: {error.strerror}"
         raise RemoteError(problem, rule="stdin") from error
-
-
-# Bytes dropped in one step.
-_MOVE = 1 << 20
 
 
 class Streams(Protocol):
@@ -161,10 +156,7 @@ class ClientStreams:
     async def drop(self) -> None:
         """As `Streams.drop`."""
         with of_its_stdin():
-            while await move(
-                self._client, self._null, _MOVE, self._turns, by=self._closer, fills=False
-            ):
-                pass
+            await drop(self._client, self._null, self._turns, by=self._closer)
 
     def handle(self, message: Signal | Resize | StdinData | StdinEnd) -> None:
         """Ignored: no stream data arrives in messages."""
