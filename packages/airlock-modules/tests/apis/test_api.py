@@ -2,6 +2,8 @@ import msgspec
 import pytest
 
 from airlock_modules.apis import Api, ApiCall, Credential, GraphQlField, Head, Source, share_hosts
+from airlock_modules.apis import api as api_module
+from airlock_modules.apis.patterns import matches_rule
 
 
 def _judge(path: str, *, method: str = "GET", **rules: tuple[str, ...]) -> bool:
@@ -242,6 +244,32 @@ def test_graphql_without_fields_is_refused(fields: tuple[GraphQlField, ...] | No
     assert _GH.judge(ApiCall(method="POST", path="/graphql", graphql=fields)).refusal
     assert _GH.judge(ApiCall(method="GET", path="/graphql")).refusal
     assert _GH.judge(ApiCall(method="GET", path="/GraphQL/")).refusal
+
+
+def test_many_fields_and_repositories_cost_other_agents_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The daemon judges in its only thread: by few fields, each by one look at what is granted."""
+    compared = []
+
+    def match(rule: str, method: str, path: str) -> bool:
+        compared.append(rule)
+        return matches_rule(rule, method, path)
+
+    monkeypatch.setattr(api_module, "matches_rule", match)
+    granted = tuple(f"acme/app{number}" for number in range(1000))
+    api = msgspec.structs.replace(_GH, repositories=granted)
+    query = " ".join(f"repo:Acme/app{number}" for number in range(100))
+    field = GraphQlField("query", "search", {"query": query})
+
+    def judge(count: int) -> str | None:
+        return api.judge(
+            ApiCall(method="POST", path="/graphql", graphql=(field,) * count)
+        ).refusal
+
+    assert judge(100) is None
+    assert compared == ["POST /graphql", "GET /**"]
+    assert judge(101) == "gh graphql is refused: it has 101 fields at its top, of at most 100"
 
 
 def test_a_refusal_says_what_to_add() -> None:

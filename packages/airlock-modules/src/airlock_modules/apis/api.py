@@ -3,9 +3,10 @@
 All are plain values, so that they can be sent to the process that talks to the API.
 """
 
+import functools
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -42,8 +43,10 @@ _UNCLEAR_QUOTE = re.compile(r"[\\|\u00ab\u00bb\u2018-\u201f\u2039\u203a\uff02]")
 # The methods that frameworks substitute for a POST whose form has `_method`.
 _BY_FORMS = ("PUT", "PATCH", "DELETE")
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
-# GitHub accepts 256 characters without operators; the daemon judges them in its only thread.
+# GitHub accepts 256 characters without operators; the daemon judges all in its only thread, where
+# other agents wait.
 _MAX_SEARCH = 2048
+_MAX_FIELDS = 100
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -327,6 +330,10 @@ class Api(Struct, frozen=True, kw_only=True):
             return Verdict(
                 f"{self.name} graphql is refused: it has no operation", "graphql", "send a query"
             )
+        if len(fields) > _MAX_FIELDS:
+            why = f"it has {len(fields)} fields at its top, of at most {_MAX_FIELDS}"
+            hint = "ask for them in several requests"
+            return Verdict(f"{self.name} graphql is refused: {why}", "graphql", hint)
         for field in fields:
             shown = f"{self.name} graphql {field.kind} {field.name}"
             if field.kind == "mutation":
@@ -353,7 +360,7 @@ class Api(Struct, frozen=True, kw_only=True):
         if field.name == "viewer":
             return _OF_ACCOUNT.issuperset(field.fields)
         if field.name == "repository":
-            return self._has(said.get("owner", ""), said.get("name", ""))
+            return self._has((f"{said.get('owner', '')}/{said.get('name', '')}",))
         if field.name in _OWNERS:
             login = said.get("login", "").lower()
             is_owner = any(each.partition("/")[0].lower() == login for each in self.repositories)
@@ -372,15 +379,25 @@ class Api(Struct, frozen=True, kw_only=True):
             others = others.replace(word, "", 1)
         if not named or _WIDENING.search(others):
             return False
-        return all(self._has(*word.removeprefix("repo:").partition("/")[::2]) for word in named)
+        return self._has({word.removeprefix("repo:") for word in named})
 
-    def _has(self, owner: str, name: str) -> bool:
-        """Whether a repository is granted; GitHub ignores case."""
-        path = f"/{owner}/{name}".lower()
-        rules = (f"* /{each.lower()}" for each in self.repositories or ())
-        return any(matches_rule(rule, "GET", path) for rule in rules)
+    def _has(self, named: Iterable[str]) -> bool:
+        """Whether all of these repositories are granted; GitHub ignores case."""
+        literal, rules = _sort_repositories(self.repositories or ())
+        return all(
+            each in literal or any(matches_rule(rule, "GET", f"/{each}") for rule in rules)
+            for each in map(str.lower, named)
+        )
 
     def _advise(self, key: str, line: str = "") -> str:
         what = f"add {line} to" if line else "change"
         where = f"[{self.module}] {key} in this agent's airlock.toml"
         return f"a person on the host can {what} {where}{_THEN}"
+
+
+@functools.lru_cache(64)
+def _sort_repositories(named: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The repositories in lower case, and a rule for each pattern of some."""
+    lower = [each.lower() for each in named]
+    patterns = (each for each in lower if "*" in each)
+    return frozenset(lower), tuple(f"* /{each}" for each in patterns)

@@ -145,7 +145,9 @@ def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "
     return named, re.compile("".join(parts), re.DOTALL)
 
 
-def spell_path(path: str) -> set[str]:
+# Each rule that denies asks for those of the same path.
+@functools.lru_cache(4)
+def spell_path(path: str) -> frozenset[str]:
     """The forms, in lower case, in which some server may understand a path."""
     lower = path.lower()
     # Some servers convert full-width letters to plain ones; others drop a dot or blank at the end
@@ -154,4 +156,4 @@ def spell_path(path: str) -> set[str]:
     decoded = re.sub(r"[. ]+(?=/|$)", "", decoded)
     spelled = {lower, decoded, re.sub("/+", "/", lower), re.sub("/+", "/", decoded)}
     spelled |= {re.sub(";[^/]*", "", each) for each in spelled}
-    return spelled | {each.rstrip("/") or "/" for each in spelled}
+    return frozenset(spelled | {each.rstrip("/") or "/" for each in spelled})

@@ -26,6 +26,10 @@ from airlock_wire.text import quote
 WAIT_S = 300.0
 _MIN_WAIT_S, _MAX_WAIT_S = 30.0, 3600.0
 _MAX_PATTERNS = 200
+# How much of an operation is compared, in the daemon's only thread: words, and letters in all. What
+# is behind may be anything.
+_MAX_WORDS = 500
+_MAX_LETTERS = 1 << 16
 _EXAMPLE = 'write it like "git push * refs/heads/release/**" or "run terraform apply"'
 # Connections to destinations without a credential: no request can be shown to a person.
 _UNASKED = ("connect",)
@@ -77,14 +81,14 @@ class OperationPattern(Struct, frozen=True):
         # How many of the expected words may precede any number of words.
         gaps = {*itertools.accumulate(map(len, self.runs[:-1]))}
         found = {0}
-        for at, word in enumerate(words):
+        for at, word in enumerate(words[:_MAX_WORDS]):
             if len(expected) in found:
                 break
             stays = found if at in optional else found & gaps
             found = {count + 1 for count in found if _fits(expected[count], word)} | stays
             if not found:
-                break
-        return len(expected) in found
+                return False
+        return len(expected) in found or len(words) > _MAX_WORDS
 
     def may_match(self, words: Sequence[frozenset[str]]) -> bool:
         """Whether it may match an operation that begins with these words."""
@@ -109,7 +113,7 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
         `forms` are all operations, each by its words, that the request may amount to.
         """
         for form in itertools.chain.from_iterable(map(_spell_form, forms)):
-            words = [_fold(word) for word in form]
+            words = [*_fold_all(form[: _MAX_WORDS + 1])]
             optional = {at for at, word in enumerate(form) if isinstance(word, MaybeValue)}
             for pattern in self.require:
                 if pattern.matches(words, optional):
@@ -139,6 +143,13 @@ def _spell_form(form: Sequence[str]) -> tuple[Sequence[str], ...]:
 
 def _split_words(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(itertools.chain.from_iterable(map(str.split, words)))
+
+
+def _fold_all(form: Sequence[str]) -> Iterator[frozenset[str]]:
+    left = _MAX_LETTERS
+    for word in form:
+        left -= len(word)
+        yield _fold(word) if left >= 0 else frozenset()
 
 
 def _fold(word: str) -> frozenset[str]:
