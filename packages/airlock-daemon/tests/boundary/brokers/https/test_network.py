@@ -12,7 +12,7 @@ from cryptography import x509
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
-from airlock_daemon.boundary.brokers.https.splicing import read_server_name
+from airlock_daemon.boundary.brokers.https.splicing import BadHello, read_server_name
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -132,6 +132,9 @@ async def test_a_name_is_found_however_the_message_is_cut(world_hello: bytes) ->
     message = world_hello[5:]
     tiny = b"".join(b"\x16\x03\x01\0\x01" + bytes([byte]) for byte in message)
     assert read_server_name(tiny) == (True, HOST)
+    # Any number of these could come, to be read again and again.
+    with pytest.raises(BadHello, match="an empty part"):
+        read_server_name(b"\x16\x03\x01\0\0" + world_hello)
 
 
 @pytest.fixture

@@ -118,14 +118,17 @@ def read_server_name(data: bytes) -> tuple[bool, str | None]:
 
     Raises BadHello.
     """
-    message = b""
-    while data:
-        if data[0] != _HANDSHAKE:
+    message, at = bytearray(), 0
+    while at < len(data):
+        if data[at] != _HANDSHAKE:
             raise BadHello("it is no TLS")
-        if len(data) < 5:
+        if len(data) < at + 5:
             break
-        (length,) = struct.unpack_from("!H", data, 3)
-        message += data[5 : 5 + length]
+        (length,) = struct.unpack_from("!H", data, at + 3)
+        if length == 0:
+            # Any number of these would be read again with each byte that comes (RFC 8446, 5.1).
+            raise BadHello("its first message of TLS has an empty part")
+        message += data[at + 5 : at + 5 + length]
         if len(message) >= 4:
             if message[0] != _CLIENT_HELLO:
                 raise BadHello("it does not begin as TLS does")
@@ -133,10 +136,8 @@ def read_server_name(data: bytes) -> tuple[bool, str | None]:
             if whole > _MAX_LENGTH:
                 raise BadHello("its first message of TLS is too long")
             if len(message) >= whole:
-                return True, _find_name(message[4:whole])
-        data = data[5 + length :]
-    if len(message) > _MAX_LENGTH:
-        raise BadHello("its first message of TLS is too long")
+                return True, _find_name(bytes(message[4:whole]))
+        at += 5 + length
     return False, None
 
 
