@@ -263,9 +263,7 @@ def test_many_fields_and_repositories_cost_other_agents_nothing(
     field = GraphQlField("query", "search", {"query": query})
 
     def judge(count: int) -> str | None:
-        return api.judge(
-            ApiCall(method="POST", path="/graphql", graphql=(field,) * count)
-        ).refusal
+        return api.judge(ApiCall(method="POST", path="/graphql", graphql=(field,) * count)).refusal
 
     assert judge(100) is None
     assert compared == ["POST /graphql", "GET /**"]

@@ -99,7 +99,6 @@ def test_what_is_too_long_to_compare_is_asked_about(
     assert folded < 1 << 12
 
 
-
 @pytest.mark.parametrize(
     ("pattern", "operation"),
     [

@@ -156,8 +156,19 @@ def read_bounded(path: str, *, limit: int) -> bytes | None:
 
     Raises OSError.
     """
+    return _read_bounded(path, limit, 0)
+
+
+def read_written(path: str, *, limit: int) -> bytes | None:
+    """As `read_bounded`, where a container may write: None also for a symlink, and on error."""
+    with suppress(OSError):
+        return _read_bounded(path, limit, os.O_NOFOLLOW)
+    return None
+
+
+def _read_bounded(path: str, limit: int, flags: int) -> bytes | None:
     # O_NONBLOCK opens a FIFO without waiting.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | flags)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None

@@ -10,10 +10,13 @@ import pytest
 from airlock_daemon.admin.cli.api_access import (
     await_authority,
     describe_reach,
+    prepare_access,
 )
 from airlock_daemon.admin.cli.image import Image
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import AgentApis
+from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.state import State
 from airlock_modules.apis import Api
 
 API = Api(name="forge", module="forge", hosts=("api.example.com",))
@@ -51,6 +54,30 @@ def test_what_a_container_reaches_is_said_in_one_line() -> None:
     (said,) = describe_reach("my", many, ("bridge",))
     assert "api.example.com, a:1, b:1, c:1 and 2 more (airlock profile show my)" in said
     assert "and no other host" in said
+
+
+def test_no_container_chooses_what_another_one_has_as_certificates(tmp_path: Path) -> None:
+    """If it may write to its socket directory: an engine follows a link to a file of the host."""
+    locations = Locations.find(config=str(tmp_path), sockets=str(tmp_path / "sockets"), agents=None)
+    bundle = tmp_path / "sockets" / "my" / "ca-bundle.pem"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text("certificates")
+    state = State(str(tmp_path / "state"))
+
+    def find() -> Path:
+        access = prepare_access(locations, state, "my", APIS, is_run=True)
+        (mount,) = access.mounts
+        return Path(mount.source)
+
+    copy = find()
+    assert copy.read_text() == "certificates"
+    assert bundle.parent not in copy.parents
+    (tmp_path / "key").write_text("secret")
+    bundle.unlink()
+    bundle.symlink_to(tmp_path / "key")
+    with pytest.raises(AirlockError, match="is not the file that the HTTPS broker wrote"):
+        find()
+    assert copy.read_text() == "certificates"
 
 
 def test_the_certificates_of_a_broker_that_makes_them_are_waited_for(

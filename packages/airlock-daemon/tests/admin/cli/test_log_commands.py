@@ -305,6 +305,27 @@ def test_a_ref_of_something_else_is_left_alone(world: World, tmp_path: Path) -> 
     assert "no heads can be read from" in said
 
 
+def test_no_agent_chooses_what_git_writes_where(world: World, tmp_path: Path) -> None:
+    """By a symlink in place of a ref's log, and a name that git writes there."""
+    write(world.log, ALLOWED)
+    ours, start = tmp_path / "ours", tmp_path / ".bashrc"
+    _git("init", "--quiet", str(ours))
+    for key in ("user.name", "committer.name", "author.name"):
+        _git("-C", str(ours), "config", key, "$(touch ran)")
+    (ours / ".git/logs/refs/heads").mkdir(parents=True)
+    (ours / ".git/logs/refs/heads/airlock-log").symlink_to(start)
+    words = ("log", "head", "--to-git", "airlock-log", "--repository", str(ours))
+    run(world, *words)
+    assert "ran" not in start.read_text()
+    _git("-C", str(ours), "worktree", "add", "--quiet", str(tmp_path / "tree"), "airlock-log")
+    world.write_profile(f'[workspace]\nsame_path = ["{ours}"]\n')
+    (world.config / "agents.toml").write_text(world.agents_file.read_text())
+    for place in (ours, tmp_path / "tree"):
+        said = run(world, *words[:-1], str(place), status=1).stderr
+        assert f"the repository of {place} is in the workspace {ours}" in said
+        assert "hint: name a repository of your own" in said
+
+
 def _git(*words: str) -> str:
     return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout
 

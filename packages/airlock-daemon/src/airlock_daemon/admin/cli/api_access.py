@@ -12,6 +12,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.client import STORES, ContainerClient
+from airlock_daemon.setup.files import read_written
 from airlock_daemon.setup.paths import BUNDLE, ENGINE, HTTPS, PUBLISHED, SOCKET_DIRECTORY, Locations
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
@@ -25,6 +26,7 @@ _ENGINE = {
 _NO_NETWORK = "none"
 _WAIT_S = 10.0
 _STEP_S = 0.05
+_MAX_BUNDLE = 4 << 20
 _SHOWN = 4
 """The most names that `describe_reach` lists."""
 
@@ -38,6 +40,7 @@ def prepare_access(
     stores: Sequence[str] = (),
     has_engine: bool = False,
     volume: str = "",
+    is_run: bool = False,
 ) -> Machine:
     """Write a container's files, and return its mounts and variables to reach `apis`.
 
@@ -45,24 +48,41 @@ def prepare_access(
     agent's bridge, which has the bundle, "" without one.
 
     A bundle of the agent's CA and the system's covers `stores`, the image's files; by default, the
-    most usual one. Raises AirlockError.
+    most usual one. With `is_run` a copy of it does, which is there only once the broker has made
+    it: the engine would follow a symlink that a container has put in its place. Raises
+    AirlockError.
     """
     engine = _ENGINE if has_engine else {}
     if not apis:
         return Machine(environment=engine)
     client = ContainerClient.describe(state, agent, apis)
+    folder = os.path.join(locations.containers_dir, "clients", agent)
     bundle = BUNDLE if volume else os.path.join(locations.sockets_dir, agent, BUNDLE)
+    if is_run and not volume:
+        bundle = _copy_bundle(bundle, folder)
     mounts = [
         Mount(source=bundle, target=path, read_only=True, volume=volume)
         for path in stores or STORES[:1]
     ]
-    folder = os.path.join(locations.containers_dir, "clients", agent)
     for number, (target, text) in enumerate(sorted(client.unpublished.items())):
         path = os.path.join(folder, str(number))
         write_public(path, text)
         make_mount_point(locations, agent, target)
         mounts.append(Mount(source=path, target=expand_home(target, HOME), read_only=True))
     return Machine(mounts=tuple(mounts), environment={**client.environment, **engine})
+
+
+def _copy_bundle(source: str, folder: str) -> str:
+    """Copy the bundle to where no container writes; returns its path there."""
+    data = read_written(source, limit=_MAX_BUNDLE)
+    if data is None:
+        raise AirlockError(
+            f"{source} is not the file that the HTTPS broker wrote",
+            hint="mount the agent's socket directory read-only, and reload: airlock reload",
+        )
+    target = os.path.join(folder, BUNDLE)
+    write_public(target, data.decode(errors="replace"))
+    return target
 
 
 def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:

@@ -71,7 +71,7 @@ def _log(application: Application) -> None:
         airlock log head | ssh other 'cat >> heads'
         ssh other cat heads | airlock log verify --head -
 
-    or in a git repository that others have a copy of:
+    or in a git repository that others have a copy of, and that is no agent's workspace:
 
     \b
         airlock log head --to-git airlock-log && git push origin airlock-log
@@ -307,6 +307,10 @@ def print_head(
         git -C ~/heads push origin airlock-log
     """
     config = _find_log(application)
+    if to_git is not None:
+        agents = application.load_setup().agents
+        workspaces = [mount.source for each in agents for mount in each.mounts]
+        witness.refuse_written(repository, workspaces)
     with printing(), open_log(config.path) as files:
         head = chain.find_head(files)
         if to_git is not None:

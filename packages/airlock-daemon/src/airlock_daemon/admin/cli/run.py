@@ -211,6 +211,7 @@ def run(
                 stores=known.stores,
                 has_engine=generation.docker is not None,
                 volume="" if volume is None else volume.name,
+                is_run=not only_print,
             ),
             networks=choose_network((*filter(None, [network]), *networks), generation.apis),
             exec_options=(),

@@ -7,9 +7,12 @@ commits add heads, and take none away.
 
 import os
 import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
 
 from airlock_daemon.admin.log.chain import Head, read_heads
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.trust import Programs
 from airlock_wire import quote
 
@@ -18,7 +21,24 @@ _FILE = "heads"
 _PLACES = ("", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/")
 # The ids of a commit with one parent.
 _LINEAR = 2
-_AUTHOR = ("-c", "user.name=airlock", "-c", "user.email=airlock@localhost")
+
+
+def refuse_written(repository: str, workspaces: Iterable[str]) -> None:
+    """Raise AirlockError if a repository, or its common directory, lies in one of these.
+
+    git follows symlinks in its own directory when it writes: an agent could choose the file.
+    """
+    places = [repository]
+    with suppress(GitError):
+        words = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+        places.append(os.fsdecode(run_git(repository, *words)).rstrip("\n"))
+    for workspace in workspaces:
+        if any(is_within(os.path.realpath(place), workspace) for place in places):
+            raise AirlockError(
+                f"the repository of {repository} is in the workspace {workspace}, where an agent "
+                "writes what git obeys",
+                hint="name a repository of your own: git init ~/heads, --repository ~/heads",
+            )
 
 
 def note_head(head: Head, *, ref: str, repository: str) -> str:
@@ -40,7 +60,7 @@ def note_head(head: Head, *, ref: str, repository: str) -> str:
         entry = f"100644 blob {blob}\t{_FILE}\n"
         tree = _write(repository, "mktree", content=entry)
         parent = ("-p", old) if old else ()
-        words = (*_AUTHOR, "commit-tree", "--no-gpg-sign", tree, *parent, "-m", f"{head}")
+        words = ("commit-tree", "--no-gpg-sign", tree, *parent, "-m", f"{head}")
         new = _write(repository, *words)
         # Refused where somebody has moved the ref meanwhile.
         run_git(repository, "update-ref", "--create-reflog", name, new, old or "0" * len(new))
@@ -129,6 +149,12 @@ def _write(repository: str, *words: str, content: str = "") -> str:
 
 
 _ANSWER_S = 60
+# Before what a repository's configuration says: git also writes them into the log of a ref.
+_IDENTITY = {
+    f"GIT_{who}_{what}": text
+    for who in ("AUTHOR", "COMMITTER")
+    for what, text in (("NAME", "airlock"), ("EMAIL", "airlock@localhost"))
+}
 
 
 class GitError(AirlockError):
@@ -162,6 +188,7 @@ def run_git(directory: str, *words: str, content: bytes = b"") -> bytes:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
+        **_IDENTITY,
     }
     options = ("--no-pager", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
     try:

@@ -12,7 +12,6 @@ another one takes its place in the same volume, and containers that mount it wor
 import os
 import re
 import secrets
-import stat
 from collections.abc import Awaitable, Collection, Mapping
 from contextlib import suppress
 from typing import Protocol
@@ -33,6 +32,7 @@ from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import ContainerClient
+from airlock_daemon.setup.files import read_written
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import NAMES, SOCKET_DIRECTORY
 from airlock_daemon.setup.state import State
@@ -202,7 +202,8 @@ class BridgeContainer:
                 text = "agent %s: its containers do not get %s: no bridge carries that name"
                 log.warning(text, self._agent, quote(f"{SOCKET_DIRECTORY}/{name}"))
                 continue
-            data = _read_own(os.path.join(self._directory, name))
+            # What a symlink of its names would be shown to all containers of the agent.
+            data = read_written(os.path.join(self._directory, name), limit=_LARGEST)
             if data is not None:
                 found[name] = data
         return found
@@ -307,28 +308,6 @@ def _find_engine(name: str, shared: DaemonState) -> EngineCommand:
     return EngineCommand(
         name, search_path=lambda: shared.search_path, environment=shared.environment
     )
-
-
-def _read_own(path: str) -> bytes | None:
-    """Read a file of the agent's directory; None unless it is a regular file of usual size.
-
-    A container that mounts the directory itself may write there. What a symlink of its names would
-    be shown to all containers of the agent.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(_LARGEST + 1)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data if len(data) <= _LARGEST else None
 
 
 async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:

@@ -32,6 +32,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import private_file
+from airlock_daemon.setup.files import read_written
 
 CERTIFICATE, BUNDLE, TRUSTSTORE = "ca.pem", "ca-bundle.pem", "truststore.p12"
 """The published files: the CA's certificate; it with the system's, in PEM; the same for Java."""
@@ -108,16 +109,17 @@ class Authority:
             own = self._issue()
             _replace(os.path.join(directory, CERTIFICATE), _encode(own))
         bundle = _encode(own) + "".join(map(ssl.DER_cert_to_PEM_cert, system)).encode()
-        store = os.path.join(directory, TRUSTSTORE)
+        store, path = os.path.join(directory, TRUSTSTORE), os.path.join(directory, BUNDLE)
         # The bundle is written last: if it is up to date, all files are.
-        if _read(store) is None or _read(os.path.join(directory, BUNDLE)) != bundle:
+        has_store = read_written(store, limit=_MAX_BYTES) is not None
+        if not has_store or read_written(path, limit=_MAX_BYTES) != bundle:
             _replace(store, _make_truststore(own, system))
-            _replace(os.path.join(directory, BUNDLE), bundle)
+            _replace(path, bundle)
 
     def _find_published(self, path: str) -> x509.Certificate | None:
         """The published certificate, if it is this CA's and valid long enough."""
         with suppress(ValueError, x509.ExtensionNotFound):
-            found = x509.load_pem_x509_certificate(_read(path) or b"")
+            found = x509.load_pem_x509_certificate(read_written(path, limit=_MAX_BYTES) or b"")
             extension = found.extensions.get_extension_for_class(x509.NameConstraints)
             is_same = (
                 found.subject == self._subject
@@ -298,17 +300,6 @@ def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
     return pkcs12.serialize_java_truststore(
         certificates, BestAvailableEncryption(TRUSTSTORE_PASSWORD)
     )
-
-
-def _read(path: str) -> bytes | None:
-    """Read a published file; None unless it is a regular file: a container may write there."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return file.read(_MAX_BYTES) if is_file else None
-    except OSError:
-        return None
 
 
 def _replace(path: str, data: bytes) -> None:
