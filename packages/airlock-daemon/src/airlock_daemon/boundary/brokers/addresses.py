@@ -19,8 +19,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Addresses that embed an IPv4 address in their last bits (NAT64, RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LAST_BITS = 0xFFFFFFFF
-# Non-public, though not by their numbers: Azure's services for a machine, relays of 6to4 (RFC 7526),
-# and what Python counts as public before 3.11.10 and 3.12.4, such as Oracle's services for a machine.
+# Non-public, though not by their numbers: Azure's services for a machine, relays of 6to4 (RFC
+# 7526), and what Python before 3.11.10 and 3.12.4 counts as public, as Oracle's for a machine.
 _AROUND = tuple(map(ipaddress.IPv4Network, ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")))
 # All of IPv6 that IANA has assigned to the public. Parts of the rest are used all the same:
 # site-local addresses, overlays, translators, IPv4 in other forms.
