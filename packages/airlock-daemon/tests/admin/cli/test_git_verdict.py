@@ -39,12 +39,12 @@ def granted(world: World) -> World:
         (("-C", "x", "push", "-f", WEB, "HEAD:agent/x", "tag", "v1"), 'agent/x", "refs/tags/v1"\n'),
         (("push", "--push-option=ci.skip", WEB, "main:refs/heads/agent/y"), 'agent/y"\n'),
         (("push", "-o", "ci.skip", "ssh://git@host.example:22/acme/app", "agent/x"), "passed"),
-        (("push", WEB, "HEAD"), "which others the client's git names is not known here\n"),
-        (("push", "--all", WEB), "which others the client's git names is not known here\n"),
-        (("push", "origin", "HEAD:agent/x"), 'not known here: "origin" is no URL'),
+        (("push", WEB, "HEAD"), "the client's git may name others too\n"),
+        (("push", "--all", WEB), "the client's git may name others too\n"),
+        (("push", "origin", "HEAD:agent/x"), 'undecided: "origin" is no URL'),
         (("push", "origin", "HEAD:agent/x"), 'granted of refs: "refs/heads/agent/x"\n'),
-        (("push", "origin"), "which others the client's git names is not known here\n"),
-        (("push",), "not known here: no URL is named"),
+        (("push", "origin"), "the client's git may name others too\n"),
+        (("push",), "undecided: no URL is named"),
         (("push", "me@a.other.example:x/y", "agent/x"), '"*.other.example/**" is a pattern'),
         (("clone", "https://host.example/up/x", "copy"), 'fetch has "host.example/up/*"'),
         (("fetch", "--depth", "1", WEB, "main"), 'push or fetch has "https://host.example/acme/*"'),
@@ -151,8 +151,11 @@ def test_the_running_daemon_is_asked_about_the_place(granted: World) -> None:
         assert done.stdout.endswith("\ndaemon: its check does not go that far\n")
         done = run(granted, "test", "my", "git", "push", "origin", "main", status=1)
         assert "denied: " in done.stdout
-        assert done.stdout.endswith("\ndaemon: not asked\n")
-        assert "daemon: not asked\n" in run(granted, "test", "my", "git", "push").stdout
+        assert done.stdout.endswith("\ndaemon: not asked, without the address of a remote\n")
+        assert (
+            "daemon: not asked, without the address of a remote\n"
+            in run(granted, "test", "my", "git", "push").stdout
+        )
         granted.write_profile(GRANT.replace("acme", "umbrella"), commands='["git-remote"]')
         done = run(granted, "test", "my", "git", "push", APP, "agent/x", status=1)
         assert "the running daemon decides otherwise" in done.stderr

@@ -137,7 +137,7 @@ def test_other_words_are_arguments_of_a_command(apis: World) -> None:
     said = run(apis, "test", "my", "gh", "pr", "list").stdout
     assert (
         "operation: run gh pr list\nsandbox: closed, but for its agent's APIs\n"
-        "broker: not known here: its requests to APIs are judged when they come\n"
+        "broker: undecided: its requests to APIs are judged when they come\n"
         "allowed, as far as can be told without the client\n"
     ) in said
 
@@ -147,8 +147,8 @@ def test_other_words_are_arguments_of_a_command(apis: World) -> None:
     [
         ("aws", "s3:GetObject data/a", 1, "granted none of its"),
         ("aws", "help", 1, 'can write [aws] with profile = "NAME" and regions = ["eu-west-1"] in'),
-        ("docker", "run alpine", 0, "broker: not known here: its calls of the docker engine are"),
-        ("terraform", "plan", 0, "broker: not known here: its requests to APIs are"),
+        ("docker", "run alpine", 0, "broker: undecided: its calls of the docker engine are"),
+        ("terraform", "plan", 0, "broker: undecided: its requests to APIs are"),
     ],
 )
 def test_a_command_that_may_start_is_not_all_that_is_asked(

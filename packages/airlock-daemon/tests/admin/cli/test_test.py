@@ -86,14 +86,14 @@ def test_what_only_the_client_knows_is_said_and_not_refused(world: World) -> Non
     args = ("sh", "diff", "--", "/root", "../x")
     said = run(world, "test", "my", *args).stdout
     assert (
-        "workspace: not known here: the client's directory and its container's mounts decide "
+        "workspace: undecided: the client's directory and its container's mounts decide "
         'about "/root", "../x"\n'
     ) in said
     assert "allowed, as far as can be told without the client\n" in said
     report = json.loads(run(world, "test", "--json", "my", *args).stdout)
     assert report["workspace"] is None
     assert report["undecided"] == ["/root", "../x"]
-    assert "not known here" in run(world, "test", "my", "git", "status").stdout
+    assert "undecided: " in run(world, "test", "my", "git", "status").stdout
 
 
 def test_test_explains_to_programs(world: World) -> None:

@@ -57,7 +57,7 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         allowed=True,
         operation=operation,
         asked=pattern,
-        broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
+        broker=f"undecided: {why}, so that the daemon looks at the address of {login}"
         + (", and for it in known_hosts" if line is None else ""),
         undecided=(login,),
     )
@@ -96,7 +96,7 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
         allowed=True,
         operation=operation,
         asked=generation.agent.profile.find_approval((operation.words,)),
-        broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
+        broker=f"passed: {granted}" if is_decided else f"undecided: {granted}",
         undecided=("the key",) if is_decided else ("the key", "the addresses"),
     )
 
@@ -114,7 +114,7 @@ def judge_call(generation: Generation, call: GitCall) -> Verdict:
         named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
         found = Verdict(
             allowed=True,
-            broker=f"not known here: {named}; the client's repository knows its remotes",
+            broker=f"undecided: {named}, and only the client's repository knows its remotes",
             undecided=(call.url or "the remote",),
         )
     else:
@@ -166,7 +166,7 @@ def _describe_place(asked: RemoteRequest, place: Place | None) -> Verdict:
         looks = f"no places are named, so that the daemon looks for {where} in known_hosts"
     else:
         looks = f"no places are named, so that the daemon asks git who has an account at {where}"
-    return Verdict(allowed=True, broker=f"not known here: {looks}", undecided=(where,))
+    return Verdict(allowed=True, broker=f"undecided: {looks}", undecided=(where,))
 
 
 def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdict:
@@ -193,7 +193,7 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
     refs = ", ".join(quote(update.ref) for update in push.updates)
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:
-        said += "; which others the client's git names is not known here"
+        said += "; the client's git may name others too"
     return replace(
         found,
         asked=found.asked or _find_asked(generation, call, push),

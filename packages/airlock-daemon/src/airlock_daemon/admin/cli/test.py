@@ -92,7 +92,7 @@ def ask(
     # Of a signature the daemon checks everything but the commit or tag.
     asked = ("ssh",) if is_object else words
     answer = ask_daemon(path, command, asked) if is_asked else None
-    said = _say(answer, verdict) if is_asked else "not asked"
+    said = _say(answer, verdict) if is_asked else "not asked, without the address of a remote"
     box = None
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)

@@ -180,7 +180,7 @@ def _foresee(generation: Generation, module: Module, found: Verdict) -> Verdict:
     if not (module.has_engine or module.uses_apis):
         return found
     sent = "calls of the docker engine" if module.has_engine else "requests to APIs"
-    said = f"not known here: its {sent} are judged when they come"
+    said = f"undecided: its {sent} are judged when they come"
     if module.apis and not any(module.name in api.names for api in generation.apis.apis):
         from airlock_daemon.serving.request.tool import refuse_ungranted  # noqa: PLC0415 - as above
 
@@ -194,11 +194,11 @@ def _judge_workspace(
     if not decision.paths or module.wants_box:
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
-        return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)
+        return Verdict(allowed=True, workspace=f"undecided: {needed}" if is_needed else None)
     paths = tuple(dict.fromkeys(use.path for use in decision.paths))
     if find_missing():
         unable = "a workspace can be looked into on Linux and macOS alone"
-        return Verdict(allowed=True, workspace=f"not known here: {unable}", undecided=paths)
+        return Verdict(allowed=True, workspace=f"undecided: {unable}", undecided=paths)
     import trio  # noqa: PLC0415 - seldom needed
 
     from airlock_daemon.boundary.workspace.mapping import Mounts  # noqa: PLC0415
@@ -226,7 +226,7 @@ def _judge_workspace(
     if undecided:
         shown = ", ".join(map(quote, undecided))
         decide = "the client's directory and its container's mounts decide about"
-        said = f"not known here: {decide} {shown}"
+        said = f"undecided: {decide} {shown}"
     return Verdict(allowed=True, workspace=said, undecided=undecided)
 
 
