@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from airlock_modules.apis import Api, ApiCall, Credential, GraphQlField, Head, Source, share_hosts
 from airlock_modules.apis import api as api_module
@@ -278,6 +279,21 @@ def test_a_refusal_says_what_to_add() -> None:
         'a person on the host can add "PUT /repos/acme/app/pulls/1/merge" to [gh] allow in this '
         "agent's airlock.toml, and run: airlock reload"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/repos/not/app/pulls", '"not/app" to [gh] repositories in'),
+        ("/repos/not/app", '"not/app" to [gh] repositories in'),
+        ("/repos/other/app/x", '"GET /repos/other/app/x" to [gh] allow in'),
+        ("/user", '"GET /user" to [gh] allow in'),
+    ],
+)
+def test_a_repository_that_is_not_granted_is_added_as_one(path: str, line: str) -> None:
+    """A line for the one request would be answered by a refusal of the next."""
+    verdict = replace(_GH, allow=()).judge(ApiCall(method="GET", path=path))
+    assert line in str(verdict.hint)
 
 
 @pytest.mark.parametrize(

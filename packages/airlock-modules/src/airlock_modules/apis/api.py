@@ -35,6 +35,7 @@ _OF_ACCOUNT = frozenset(
 )
 # An id does not show what it names; only the token's own scope limits these.
 _BY_ID = frozenset({"node", "nodes"})
+_REPOSITORY = re.compile(r"/repos/([\w.-]+)/([\w.-]+)(?:/|$)")
 # In a search, qualifiers of another scope, and operators other than "and".
 _WIDENING = re.compile(
     r"(?:^|[^a-z])(?:repo|org|user|owner|enterprise):|(?:^| )(?:or|not)(?: |$)|[()]"
@@ -282,9 +283,7 @@ class Api(Struct, frozen=True, kw_only=True):
             granting = [rule for rule in granting if is_literal(rule) or rule == secret]
             why = "it is listed as secret, which no * grants"
         if not granting:
-            is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
-            line = f'"{method} {path}"' if is_rule else "a rule for it"
-            return Verdict(f"{shown} is refused: {why}", "allow", self._advise("allow", line))
+            return Verdict(f"{shown} is refused: {why}", "allow", self._advise_grant(method, path))
         beyond = self._judge_form(asked, shown) or self._judge_upgrade_and_query(asked, shown)
         if beyond is not None:
             return beyond
@@ -388,6 +387,14 @@ class Api(Struct, frozen=True, kw_only=True):
             each in literal or any(matches_rule(rule, "GET", f"/{each}") for rule in rules)
             for each in map(str.lower, named)
         )
+
+    def _advise_grant(self, method: str, path: str) -> str:
+        """How to grant a request: its repository, if that is what it lacks, or a rule for it."""
+        other = _REPOSITORY.match(path) if method == "GET" else None
+        if self.repositories is not None and other and not self._has(*other.groups()):
+            return self._advise("repositories", f'"{"/".join(other.groups())}"')
+        is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
+        return self._advise("allow", f'"{method} {path}"' if is_rule else "a rule for it")
 
     def _advise(self, key: str, line: str = "") -> str:
         what = f"add {line} to" if line else "change"
