@@ -7,7 +7,7 @@ import pytest
 from airlock_daemon.errors import SetupError
 from worlds import World
 
-EXAMPLE = '[commands]\n    enable = ["git", "terraform"]'
+EXAMPLE = '[commands]\n    enable = ["git-remote", "terraform"]'
 
 
 def faults(world: World, text: str | None) -> list[str]:

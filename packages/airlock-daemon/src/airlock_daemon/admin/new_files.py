@@ -19,7 +19,7 @@ STARTER = f"""\
 {CONFIG}
 # To begin, take the # away and name commands; `airlock agent add` does it too.
 # [commands]
-# enable = ["git", "terraform"]
+# enable = ["git-remote", "terraform"]
 """
 """A config.toml that enables nothing yet."""
 

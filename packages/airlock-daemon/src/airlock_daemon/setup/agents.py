@@ -150,7 +150,7 @@ def load_agent(
         )
         return None
     source = os.path.join(directory, Agent.PROFILE)
-    remedy = 'create it with: commands = ["git"]'
+    remedy = 'create it with: commands = ["git-remote"]'
     text = read_text(source, faults=faults, remedy=remedy)
     if text is None:
         return None

@@ -15,7 +15,7 @@ from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.state import State
 from airlock_modules import Fault, TableReader
 
-EXAMPLE = '    [commands]\n    enable = ["git", "terraform"]'
+EXAMPLE = '    [commands]\n    enable = ["git-remote", "terraform"]'
 """An example to copy, on lines of its own."""
 
 Mode = Literal["auto", "require-bubblewrap", "landlock", "off"]

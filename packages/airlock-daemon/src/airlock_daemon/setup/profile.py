@@ -147,7 +147,9 @@ def parse_profile(
     if table is None:
         return None
     if not table.has("commands"):
-        table.fault("commands", "is missing", 'list what this agent may run: commands = ["git"]')
+        table.fault(
+            "commands", "is missing", 'list what this agent may run: commands = ["git-remote"]'
+        )
     commands = table.strings("commands")
     env = table.table("env")
     variables = env.string_map("set")

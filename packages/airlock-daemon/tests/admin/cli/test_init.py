@@ -42,7 +42,7 @@ def test_an_agent_can_be_added_to_what_was_made(home: Path) -> None:
     """The starter's comments stay, and afterwards there is no fault."""
     airlock_daemon("init")
     airlock_daemon("agent", "add", "my", "--command", "git", "--yes")
-    assert '# enable = ["git", "terraform"]\n' in (home / CONFIG).read_text()
+    assert '# enable = ["git-remote", "terraform"]\n' in (home / CONFIG).read_text()
     said = airlock_daemon("init").stdout
     assert "fault:" not in said
     assert "agent add" not in said

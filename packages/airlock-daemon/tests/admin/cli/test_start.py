@@ -21,7 +21,7 @@ def test_a_missing_config_is_answered_with_the_lines_to_write(world: World) -> N
     lines = [
         f"airlock: {world.config}/config.toml: there is no such file; create it with these lines:",
         "airlock:     [commands]",
-        'airlock:     enable = ["git", "terraform"]',
+        'airlock:     enable = ["git-remote", "terraform"]',
     ]
     for more in ([], ["--json"]):
         assert run(world, "start", *more, status=1).stderr.splitlines()[:3] == lines

@@ -138,7 +138,7 @@ def convert_profile(text: str, *, layout: Layout, known: Collection[str]) -> Con
         if layout == "v0.3":
             raise AirlockError(
                 f"has no commands, and {layout} did not start with it",
-                hint='list what it may run, commands = ["git"], or move the file away',
+                hint='list what it may run, commands = ["git-remote"], or move the file away',
             )
         line = "commands = []    # all within the ceiling, as no commands meant\n"
         return Converted(text=f"{head}{line}{body}", commands=(), variables=variables)
