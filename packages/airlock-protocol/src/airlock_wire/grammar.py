@@ -82,7 +82,9 @@ class LineReader:
             return None
         line = bytes(memoryview(self._buffer)[: self._end])
         del self._buffer[: self._end + 1]
-        self._search(0)
+        self._end = -1
+        if self._buffer:
+            self._search(0)
         return line
 
     def discard(self) -> None:

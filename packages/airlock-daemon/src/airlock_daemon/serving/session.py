@@ -302,19 +302,22 @@ class Session:
         except OSError:
             pass
 
-    async def _send(self, data: Line) -> None:
+    async def _send(self, data: Line | memoryview) -> None:
         if self._buffered:
             data, self._buffered = self._buffered + bytes(data), b""
-        view = memoryview(data)
-        try:
-            while view:
-                try:
-                    view = view[self.connection.send(view, socket.MSG_DONTWAIT) :]
-                    self._is_partly_sent = bool(view)
-                except BlockingIOError:
-                    await trio.lowlevel.wait_writable(self.connection)
-        except OSError as error:
-            raise ClientGone from error
+        while data:
+            try:
+                sent = self.connection.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self.connection)
+                continue
+            except OSError as error:
+                raise ClientGone from error
+            if sent == len(data):
+                self._is_partly_sent = False
+                return
+            self._is_partly_sent = True
+            data = memoryview(data)[sent:]
 
     def close(self) -> None:
         """Close the connection and the passed descriptors."""

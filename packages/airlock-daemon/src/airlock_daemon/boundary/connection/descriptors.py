@@ -133,13 +133,11 @@ class Closer:
         return result
 
     def _do(self, act: Callable[[], None], *, is_usual: bool) -> None:
-        item = object()
-        self._due[item] = time.monotonic() + (_USUAL_S if is_usual else 0)
-
         def act_and_forget() -> None:
             act()
-            del self._due[item]
+            del self._due[act_and_forget]
 
+        self._due[act_and_forget] = time.monotonic() + (_USUAL_S if is_usual else 0)
         self._defer(partial(_THREADS.do, act_and_forget))
 
     def _count(self) -> int:

@@ -76,22 +76,23 @@ class Rounds(trio.abc.Instrument):
         self._contended: dict[TurnQueue, None] = {}
         self._deferred: list[Callable[[], None]] = []
         self._idle = ParkingLot()
-        self._latest: TurnQueue | None = None
+        self.latest: TurnQueue | None = None
         self._changed = -RECENT_S
-        self._steps = _Steps()
+        self.steps = _Steps()
 
     def begin(self, turns: "TurnQueue") -> None:
-        """Note that a task of `turns` begins a step; time it if others could be delayed."""
-        if self._latest is turns and not self._steps.is_on:
-            # No other agent has had a turn recently.
-            return
+        """Note that a task of `turns` begins a step; time it if others could be delayed.
+
+        Nothing is to note if `latest` is `turns` and no steps are timed: no other agent has had a
+        turn recently.
+        """
         now = trio.current_time()
-        if self._latest is not turns:
-            self._latest, self._changed = turns, now
+        if self.latest is not turns:
+            self.latest, self._changed = turns, now
         if now - self._changed < RECENT_S:
-            self._steps.begin(turns)
+            self.steps.begin(turns)
         else:
-            self._steps.stop()
+            self.steps.stop()
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
         """End of a round."""
@@ -159,23 +160,36 @@ class TurnQueue:
         self._rounds = rounds
         self._taken = -1
         self._waiting = ParkingLot()
+        self._parked = 0
         self._rested = 0.0
 
     async def take(self) -> None:
         """Wait for this agent's next turn, which lasts until the task waits for anything else."""
+        rounds = self._rounds
+        if self._parked or self._taken == rounds.number or (self._rested and self._is_tired):
+            await self._wait()
+        else:
+            self._taken = rounds.number
+        if rounds.latest is not self or rounds.steps.is_on:
+            rounds.begin(self)
+
+    async def _wait(self) -> None:
         while True:
-            if self._rested and self._is_tired:
+            if self._is_tired:
                 await trio.sleep_until(self._rested)
-                continue
-            if self._taken != self._rounds.number and not self._waiting:
+            elif self._taken != self._rounds.number and not self._parked:
                 self._taken = self._rounds.number
-                break
-            self._rounds.contend(self)
-            await self._waiting.park()
-            # The previous step may have been long.
-            if not self._is_tired:
-                break
-        self._rounds.begin(self)
+                return
+            else:
+                self._rounds.contend(self)
+                self._parked += 1
+                try:
+                    await self._waiting.park()
+                finally:
+                    self._parked -= 1
+                # The previous step may have been long.
+                if not self._is_tired:
+                    return
 
     def end_step(self, used: float) -> None:
         """Note that a step has used `used` seconds of processor time."""

@@ -92,25 +92,20 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
     if sys.platform != "linux":
         # Containers are in a virtual machine, and come through a bridge.
         return Peer(pid=pid, uid=uid, kind="local")
-    pidfd = _open_pidfd(connection)
+    try:
+        pidfd = peer_pidfd(connection)
+    except OSError as error:
+        raise _unseen(error) from error
     try:
         peer = _inspect(pid, uid)
         # A pid is only reused after its process has ended: if the peer still exists, what was read
         # belongs to it.
-        if pidfd is not None:
-            peer = replace(peer, parent=_find_parent(pidfd))
+        return peer if pidfd is None else replace(peer, parent=read_parent(pidfd))
+    except ProcessLookupError as error:
+        raise _gone() from error
     finally:
         if pidfd is not None:
             os.close(pidfd)
-    return peer
-
-
-def _find_parent(pidfd: int) -> int | None:
-    """As `read_parent`; raises Denied if the process has ended."""
-    try:
-        return read_parent(pidfd)
-    except ProcessLookupError as error:
-        raise _gone() from error
 
 
 def _inspect(pid: int, uid: int) -> Peer:
@@ -251,13 +246,6 @@ def outermost_beyond(own: tuple[str, ...], named: tuple[str, ...]) -> str | None
     if not named:
         return None
     return next((container for container in named if container not in own), None)
-
-
-def _open_pidfd(connection: socket.socket) -> int | None:
-    try:
-        return peer_pidfd(connection)
-    except OSError as error:
-        raise _unseen(error) from error
 
 
 def _read_mounts(pid: int) -> str:

@@ -146,7 +146,7 @@ class Listener:
             while self._unpaced and not self._is_stopping:
                 self._unpaced -= 1
                 await self._agent.gate.crowd_pace.wait()
-            if self._is_held_up():
+            if self._agent.closer.is_full:
                 await self._wait_closers()
             try:
                 if not self._is_over:
@@ -168,6 +168,8 @@ class Listener:
 
     async def _wait_closers(self) -> None:
         """Log, and wait while too many descriptors from clients hang in close."""
+        if not self._is_held_up():
+            return
         log.error(
             "agent %s: %d descriptors that its clients have sent do not close; none of its "
             "connections is taken until some do, which ends when what serves them is ended",
@@ -184,25 +186,23 @@ class Listener:
         """Accept at most `limit` connections; returns those that are not refused."""
         accepted: list[socket.socket] = []
         for _ in range(limit):
-            if not self._accept(accepted):
+            try:
+                # accept() would also look up family and type as members of enums, each time.
+                number, _ = self._listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+            except BlockingIOError:
                 break
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare():
+                    continue
+                break
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
+            connection.setblocking(False)
+            if self._agent.gate.connect():
+                accepted.append(connection)
+            else:
+                self._unpaced += 1
+                self._refuse(connection, too_many_error(self._agent.gate.limits))
         return accepted
-
-    def _accept(self, accepted: list[socket.socket]) -> bool:
-        """Accept one connection; returns whether more may be pending."""
-        try:
-            connection, _ = self._listening.accept()
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            return error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare()
-        connection.setblocking(False)
-        if self._agent.gate.connect():
-            accepted.append(connection)
-        else:
-            self._unpaced += 1
-            self._refuse(connection, too_many_error(self._agent.gate.limits))
-        return True
 
     def _refuse_by_spare(self) -> bool:
         """Refuse one client because the descriptor table is full, using the spare descriptor.
