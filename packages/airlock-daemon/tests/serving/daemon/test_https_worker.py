@@ -85,8 +85,7 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
         starts=Starts(),
         boxes=None,
         running=set(),
-        record=audit.write,
-        record_ahead=audit.write,
+        record=lambda record, **_: audit.write(record),
     )
     generation: Any = SimpleNamespace(
         agent=SimpleNamespace(name="my", profile=SimpleNamespace(find_approval=lambda _: None)),

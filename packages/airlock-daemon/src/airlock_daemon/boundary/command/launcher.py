@@ -133,10 +133,8 @@ def encode_order(
 
 
 def _join(what: CommandLine) -> bytes:
-    words = [what.program, *what.argv]
-    words += [f"{name}={value}" for name, value in what.environment.items()]
-    words.append("")
-    return "\0".join(words).encode("utf-8", "surrogateescape")
+    variables = [f"{name}={value}" for name, value in what.environment.items()]
+    return "\0".join((what.program, *what.argv, *variables, "")).encode("utf-8", "surrogateescape")
 
 
 def _list_bounds(bounds: Bounds) -> list[int]:
@@ -187,11 +185,7 @@ def build_environment(
     `search_path` is PATH, and `term` is TERM, None without a terminal. Values are unchanged, but a
     client's locale or time zone that could be a file is omitted.
     """
-    environment = {
-        name: value
-        for name, value in daemon.items()
-        if name in BASE or name.startswith("LC_") or name in module.inherit
-    }
+    environment = select_inherited(daemon, module)
     environment["PATH"] = search_path
     if term:
         environment["TERM"] = term
@@ -208,6 +202,15 @@ def build_environment(
         # A repository of the human could lie above it.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(root)
     return environment
+
+
+def select_inherited(daemon: Mapping[str, str], module: Module) -> dict[str, str]:
+    """The base variables of the daemon, and those that the module inherits."""
+    return {
+        name: value
+        for name, value in daemon.items()
+        if name in BASE or name.startswith("LC_") or name in module.inherit
+    }
 
 
 _REPORT = struct.Struct("<cxxxi")
@@ -452,6 +455,15 @@ class NativeLauncher:
             )
             try:
                 given = (what.directory, *standard, *kept, *rules, *groups, *files)
+                while self._idle:
+                    control = self._idle.pop()
+                    try:
+                        socket.send_fds(control, [message], given)
+                    except OSError:
+                        # It was killed, or does not read. Use another one.
+                        control.close()
+                    else:
+                        return Launch(control, self._keep)
                 return await self._order(message, given)
             finally:
                 for file in files:
@@ -460,16 +472,7 @@ class NativeLauncher:
             raise cannot_start(what.program, error) from error
 
     async def _order(self, message: bytes, descriptors: Sequence[int]) -> "Launch":
-        """Give the order to an idle supervisor, else to a new one."""
-        while self._idle:
-            control = self._idle.pop()
-            try:
-                socket.send_fds(control, [message], descriptors)
-            except OSError:
-                # It was killed, or does not read. Use another one.
-                control.close()
-            else:
-                return Launch(control, self._keep)
+        """Give the order to a new supervisor."""
         ours, theirs = make_pair()
         try:
             await self._send(message, [theirs.fileno(), *descriptors])

@@ -268,7 +268,7 @@ class _Client:
             if self._agent.generation is not generation:
                 raise _Outdated(record.approval)
         if changes:
-            self._shared.record_ahead(replace(record, event="broker-start"))
+            self._shared.record(replace(record, event="broker-start"), is_ahead=True)
         return record.approval
 
     def record(self, result: CallResult) -> None:

@@ -127,9 +127,9 @@ async def conclude(call: Call, finished: Finished, *, answers: bool) -> None:
         call.recording.note(exit_code=ended.exit_code, signal=ended.signal)
 
 
-async def _send_result(call: Call, finished: Finished) -> None:
+def _send_result(call: Call, finished: Finished) -> Awaitable[None]:
     ended = finished.ended
-    await call.session.send_result(
+    return call.session.send_result(
         ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
     )
 

@@ -130,7 +130,7 @@ class Operations:
     ) -> Answer:
         """Record a granted operation before it starts. Raises Failed."""
         if operation.changes or self._quota.has_room:
-            self._shared.record_ahead(replace(operation.record, event="broker-start"))
+            self._shared.record(replace(operation.record, event="broker-start"), is_ahead=True)
         kept = replace(question, graphql=None if question.graphql is None else ())
         self._granted[question.question] = _Granted(operation, kept, api)
         if secret is None:

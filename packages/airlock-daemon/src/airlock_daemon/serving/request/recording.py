@@ -79,7 +79,7 @@ class Recording:
         self._is_output_seen = is_output_seen
 
     def _write_start(self) -> None:
-        self._shared.record_ahead(replace(self._record, event="exec-start"))
+        self._shared.record(replace(self._record, event="exec-start"), is_ahead=True)
 
     def write_broker(
         self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None

@@ -10,7 +10,7 @@ import trio
 
 from airlock_daemon.boundary.box.groups import Group, Groups
 from airlock_daemon.boundary.brokers.requester import ANSWER_S, run_program
-from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
+from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, select_inherited
 from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.boundary.fairness.gate import Allowance, Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
@@ -20,6 +20,7 @@ from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.session import Cancellation, ClientWatch
 from airlock_daemon.setup.generation import Generation, Setup
+from airlock_modules import Module
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.box.choice import Templates
@@ -47,6 +48,7 @@ class DaemonState:
         `search_path` is where a container engine is found.
         """
         self.environment = dict(os.environ)
+        self._inherited: dict[tuple[str, ...], dict[str, str]] = {}
         self.audit = audit
         self.launcher = launcher
         self.groups = groups
@@ -96,24 +98,27 @@ class DaemonState:
             self._approvals = Approvals(self.environment)
         return self._approvals
 
+    def find_inherited(self, module: Module) -> dict[str, str]:
+        """The part of `environment` that a command of `module` may have."""
+        found = self._inherited.get(module.inherit)
+        if found is None:
+            found = self._inherited[module.inherit] = select_inherited(self.environment, module)
+        return found
+
     def alone(self, command: str) -> trio.CapacityLimiter:
         """The one slot of a non-concurrent command, across agents."""
         return self._alone.setdefault(command, trio.CapacityLimiter(1))
 
-    def record(self, record: Record) -> None:
-        """Write a record after the fact; logs an error if it cannot be written."""
-        try:  # noqa: SIM105 - on the way of every request
-            self.record_ahead(record)
-        except Failed:
-            pass
+    def record(self, record: Record, *, is_ahead: bool = False) -> None:
+        """Write a record; logs an error if it cannot be written.
 
-    def record_ahead(self, record: Record) -> None:
-        """Write a record before an action; raises Failed if the action must then not happen."""
+        One that `is_ahead` of an action then raises Failed if the action must not happen.
+        """
         try:
             self.audit.write(record)
         except Failed as error:
             log.error("%s; %s", error.message, error.hint)
-            if self.audit.log.must_deny:
+            if is_ahead and self.audit.log.must_deny:
                 raise
 
     def close(self) -> None:

@@ -62,7 +62,9 @@ async def run_tool(
             module,
             call=call,
             program=program,
-            boxed=await _choose_box(module, maker, workspace, program, call, access=access),
+            boxed=None
+            if maker is None
+            else await _choose_box(module, maker, workspace, program, call, access=access),
             args=args,
             workspace=workspace,
             peer=peer,
@@ -84,7 +86,7 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
     try:
         await _confine_paths(request, allowed, workspace, maker, call)
         program = generation.programs.find(module.bin)
-        if program is not None:
+        if program is not None and maker is not None:
             await _choose_box(module, maker, workspace, program, call)
     finally:
         await workspace.release(call.agent.removals)
@@ -92,16 +94,14 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
 
 async def _choose_box(
     module: Module,
-    maker: Maker | None,
+    maker: Maker,
     workspace: Workspace,
     program: str,
     call: Call,
     *,
     access: ApiAccess | None = None,
-) -> Boxed | None:
-    """The box in which a command runs, if any. Raises Denied if it needs one and has none."""
-    if maker is None:
-        return None
+) -> Boxed:
+    """The box in which a command runs."""
     generation, lookups = call.generation, call.agent.lookups
     templates = call.agent.plan_boxes(generation)
     choose = partial(templates.choose_box, module, maker, workspace, program, access)
@@ -221,7 +221,7 @@ def plan_tool(
 
     It runs in `boxed`, None for no box. `access` is the box's access to APIs, if any.
     """
-    generation, daemon = call.generation, call.shared.environment
+    generation, daemon = call.generation, call.shared.find_inherited(module)
     programs, passed = generation.programs, call.passed
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
