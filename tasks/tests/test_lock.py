@@ -13,7 +13,6 @@ from tasks.lock.locked import (
     read_locked,
     select,
 )
-from tasks.lock.renew import find_misfits
 from tasks.lowest import LEFT_OUT
 from tasks.places import ROOT
 
@@ -56,11 +55,6 @@ def test_images_get_what_is_tested() -> None:
 def test_images_need_the_same_for_every_python() -> None:
     """No entry is for some releases of Python: pip would ask the one that builds the image."""
     assert re.search("python(_full)?_version", read_locked(IMAGES)) is None
-
-
-def test_ours_fits_what_is_declared() -> None:
-    """`./dev lint` would say so if a pyproject.toml had changed since."""
-    assert list(find_misfits()) == []
 
 
 def test_environments_are_declared_with_what_builds_them() -> None:

@@ -47,15 +47,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("words", [(), BESIDE], ids=["one", "beside"])
-def test_a_test_that_passes_the_second_time_is_named(
-    tmp_path: Path, words: tuple[str, ...]
-) -> None:
+def test_a_test_that_passes_the_second_time_is_named(tmp_path: Path) -> None:
     """It runs once more alone; the part passes, and says with which failure it began."""
     log = tmp_path / "log"
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(log))
     (tmp_path / "test_some.py").write_text(text)
-    outcome = _run(tmp_path, *words)
+    outcome = _run(tmp_path, *BESIDE)
     assert outcome.verdict == "passed"
     assert outcome.detail.startswith("2 passed, ")
     assert len(outcome.flaky) == 1

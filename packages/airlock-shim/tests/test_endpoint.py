@@ -187,29 +187,6 @@ def test_forbidden_socket_is_told(daemon: FakeDaemon, unprivileged: list[str]) -
     assert "see socket_mode in the daemon's config.toml" in ended.stderr
 
 
-def test_no_descriptor_for_a_socket_is_told(daemon: FakeDaemon) -> None:
-    """Where the container lets it open none, the kernel's reason says so."""
-    ended = wait(daemon.start(wrapper=["sh", "-c", 'ulimit -n 3; exec "$0" "$@"']))
-    assert ended.status == 125
-    assert "too many open files\n" in ended.stderr
-
-
-def test_long_path_is_told(daemon: FakeDaemon) -> None:
-    """A path that no socket can have is not cut."""
-    lines = _explain(daemon, "/" + "x" * 107)
-    assert "too long (at most 107 bytes)" in lines[0]
-    assert lines[1].endswith("mount the socket at a shorter path, and set AIRLOCK_SOCKET to that")
-
-
-def test_socket_of_another_kind_is_told(daemon: FakeDaemon) -> None:
-    """What is there is not a daemon's."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-        other.bind(f"{daemon.folder}/other.sock")
-        lines = _explain(daemon, f"{daemon.folder}/other.sock")
-    assert lines[0].endswith("it is no stream socket")
-    assert lines[1] == "airlock: hint: is this the socket of an Airlock daemon?"
-
-
 def test_path_is_shown_safely(daemon: FakeDaemon) -> None:
     """The path is text from elsewhere, too."""
     lines = _explain(daemon, "/no\x1b[2J/\u202esocket")

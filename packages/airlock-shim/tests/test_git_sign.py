@@ -114,11 +114,3 @@ def test_words_of_no_git_are_refused(daemon: FakeDaemon, words: Sequence[str]) -
         _, err = shim.communicate(timeout=PATIENCE_S)
     assert shim.returncode == 2
     assert b"airlock: git signs by words that this shim does not know\n" in err
-
-
-def test_a_buffer_that_cannot_be_opened_is_told(daemon: FakeDaemon, folder: Path) -> None:
-    """By its name and the kernel's reason."""
-    with call(daemon, (*SIGN, str(folder / "missing"))) as shim:
-        _, err = shim.communicate(timeout=PATIENCE_S)
-    assert shim.returncode == 125
-    assert b", where git has what is to be signed: " in err

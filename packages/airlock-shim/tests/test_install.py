@@ -106,25 +106,6 @@ def test_link_that_cannot_be_made_is_told(
     assert ended.stderr == f"airlock: cannot make {target}/git: permission denied\n{_CHOOSE}"
 
 
-def test_the_reason_is_the_kernels(shim: Path, folder: Path, unshare: list[str]) -> None:
-    """Each has words of its own."""
-    (folder / "loop").symlink_to("loop")
-    assert _install(shim, folder / "loop" / "bin", "git")[1] == (
-        f"airlock: cannot make {folder}/loop/bin: too many symbolic links\n{_CHOOSE}"
-    )
-    long = folder / ("x" * 300)
-    assert _install(shim, long, "git")[1] == (
-        f"airlock: cannot make {long}: the name is too long\n{_CHOOSE}"
-    )
-    mount = 'mount -t tmpfs -o ro none "$1" && exec "$0" --install "$1" git'
-    ended = subprocess.run(
-        [*unshare, "sh", "-c", mount, shim, folder], capture_output=True, check=False, text=True
-    )
-    assert ended.stderr == (
-        f"airlock: cannot make {folder}/git: the file system is read-only\n{_CHOOSE}"
-    )
-
-
 @pytest.mark.parametrize("call", ["/airlock-shim", "./airlock-shim"])
 def test_it_works_without_proc(shim: Path, folder: Path, unshare: list[str], call: str) -> None:
     """In an image with nothing but the shim, its path is the one that it was called by."""

@@ -60,6 +60,8 @@ SCRIPTS = {
     "flock": "flock x timeout 9 taskset 1 ionice -c 3 sh -c 'ulimit -c 0; ulimit -n 64; ulimit -n'",
 }
 
+EACH_RUN = ("python3", "node", "gcc")
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
@@ -84,9 +86,18 @@ def expect_same(folders: tuple[Path, Path], sockets: str, command: list[str]) ->
     assert outcomes[0] == outcomes[1]
 
 
+at_night = pytest.mark.nightly
+
+
 @pytest.mark.parametrize(
     ("tool", "sockets"),
-    [*((tool, "none") for tool in SCRIPTS), ("python3", "inet_and_udp"), ("node", "inet_and_udp")],
+    [
+        *(
+            pytest.param(tool, "none", marks=() if tool in EACH_RUN else at_night)
+            for tool in SCRIPTS
+        ),
+        *(pytest.param(tool, "inet_and_udp", marks=at_night) for tool in EACH_RUN[:2]),
+    ],
 )
 def test_tools_do_not_notice(folders: tuple[Path, Path], tool: str, sockets: str) -> None:
     """What needs no network works without a socket, and says the same."""
