@@ -68,7 +68,23 @@ _REFUSED = {
     "io_uring_register": (427, 427),
 }
 
-_SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
+# What reaches others through files and processes of the same user: modes, owners, times and
+# attributes (chmod to file_setattr); priorities, processors and pages (setpriority to move_pages);
+# memory, semaphores and queues (shmget to mq_unlink).
+_UNNAMED = {
+    "x86_64": (
+        *(90, 91, 92, 93, 94, 132, 188, 189, 190, 197, 198, 199, 235, 260, 261, 268, 280, 452),
+        *(463, 466, 469, 141, 142, 144, 203, 251, 256, 279, 314),
+        *(29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 240, 241),
+    ),
+    "aarch64": (
+        *(5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, 452, 463, 466, 469),
+        *(30, 118, 119, 122, 140, 238, 239, 274),
+        *(180, 181, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196),
+    ),
+}
+
+_SOCKET, _SOCKETPAIR, _PRLIMIT = (41, 198), (53, 199), (302, 261)
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 # The resolver uses netlink(7) to find which addresses this host has.
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
@@ -100,9 +116,10 @@ def die_with_parent(parent: int) -> None:
 def forbid_executing() -> None:
     """Keep this process and its children from executing programs and reaching other processes.
 
-    They can neither trace nor signal, enter no namespace, and create only network sockets and
-    stream socket pairs. Such calls fail with EPERM, and one of another architecture kills the
-    process. Raises Failed if the kernel has no such filters.
+    They can neither trace nor signal, limit no other process, enter no namespace, change no mode or
+    time of a file, and create only network sockets and stream socket pairs. Such calls fail with
+    EPERM, and one of another architecture kills the process. Raises Failed if the kernel has no
+    such filters.
     """
     try:
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -124,8 +141,16 @@ def _make_program(machine: str) -> Iterator[bytes]:
     yield _step(_LOAD, value=_NUMBER)
     yield _step(_HAS, value=_X32, if_not=1)
     yield _step(_RETURN, value=_KILL)
-    for numbers in _REFUSED.values():
-        yield from _decide(numbers[column], _fail(errno.EPERM))
+    for number in (*(each[column] for each in _REFUSED.values()), *_UNNAMED[machine]):
+        yield from _decide(number, _fail(errno.EPERM))
+    # The C library asks for this process's own by 0. RLIMIT_CPU would end another one.
+    yield from _decide(
+        _PRLIMIT[column],
+        _step(_LOAD, value=_FIRST),
+        _step(_IS, value=0, if_so=1),
+        _fail(errno.EPERM),
+        _step(_RETURN, value=_ALLOW),
+    )
     # Its flags are in memory, which a filter cannot read. The C library falls back to clone(2).
     yield from _decide(_CLONE3[column], _fail(errno.ENOSYS))
     yield from _decide(

@@ -1,5 +1,6 @@
 """The processes of the HTTPS broker: what they may do, and when they end."""
 
+import errno
 import os
 import signal
 import socket
@@ -23,6 +24,8 @@ from airlock_daemon.boundary.brokers.https.messages import (
     Unready,
 )
 from airlock_daemon.platform.linux.landlock import landlock_version
+from airlock_daemon.platform.linux.seccomp import _make_program
+from confining import ALLOW, ERRNO, MACHINES, PROCESSORS, Call, Program, read_numbers
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -83,6 +86,58 @@ def test_behind_the_filter_nothing_is_executed_or_traced() -> None:
     )
     # Calls of x32, and of the processor's other mode, would be other calls by the same numbers.
     assert attempt("ctypes.CDLL(None).syscall(0x40000000 + 39)") == f"ended by {-signal.SIGSYS}"
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_behind_the_filter_no_file_and_process_of_the_same_user_is_changed(
+    tmp_path: Path, is_guarded: bool
+) -> None:
+    """A mode may open a file to others, and a limit of processor time ends the daemon."""
+    (tmp_path / "key").touch(0o600)
+    code = f"""
+        import resource
+        key, parent = {str(tmp_path / "key")!r}, os.getppid()
+        limits = resource.getrlimit(resource.RLIMIT_CPU)
+        with open(key) as file:
+            for act in (
+                lambda: os.chmod(key, 0o644),
+                lambda: os.fchmod(file.fileno(), 0o644),
+                lambda: os.utime(key, (1, 1)),
+                lambda: os.chown(key, -1, -1),
+                lambda: os.setpriority(os.PRIO_PROCESS, 0, 1),
+                lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),
+                lambda: resource.prlimit(parent, resource.RLIMIT_CPU, limits),
+            ):
+                try:
+                    act()
+                    print("done")
+                except PermissionError:
+                    print("refused")
+    """
+    assert attempt(code, is_guarded=is_guarded).split() == ["refused" if is_guarded else "done"] * 7
+
+
+CHANGING = """
+    chmod fchmod fchmodat fchmodat2 chown fchown fchownat lchown utime utimes futimesat utimensat
+    setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
+    setpriority sched_setparam sched_setscheduler sched_setaffinity sched_setattr ioprio_set
+    migrate_pages move_pages shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd msgrcv
+    msgctl mq_open mq_unlink ptrace kill execve
+"""
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_the_filter_refuses_by_the_numbers_of_the_kernel(processor: str) -> None:
+    """Whichever of these calls a processor has."""
+    program = Program(b"".join(_make_program(processor)))
+    refused = {name for name in CHANGING.split() if name in read_numbers(processor)}
+    for name, number in read_numbers(processor).items():
+        answer = program.answer(Call(number, MACHINES[processor], (1,)))
+        if name in refused:
+            assert answer == ERRNO | errno.EPERM, name
+        elif name in ("read", "write", "openat", "getpriority", "shmdt", "sched_getaffinity"):
+            assert answer == ALLOW, name
+    assert len(refused) > 35
 
 
 # CLONE_NEWUSER and SIGCHLD.

@@ -117,6 +117,8 @@ def _work(end: int, parent: int, alive: int) -> None:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # What it publishes is for every user of a container.
+        os.umask(0o022)
         if sys.platform == "linux":
             die_with_parent(parent)
             drop_capabilities()

@@ -8,9 +8,9 @@ import datetime as dt
 import hmac
 import ipaddress
 import os
+import secrets
 import ssl
 import stat
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -303,12 +303,13 @@ def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
 
 
 def _replace(path: str, data: bytes) -> None:
+    # A worker may not change a mode.
+    new = os.path.join(os.path.dirname(path), f".new.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new.")
         try:
-            with open(descriptor, "wb") as file:
+            with open(os.open(new, flags, _READABLE), "wb") as file:
                 file.write(data)
-                os.fchmod(descriptor, _READABLE)
             os.replace(new, path)
         except BaseException:
             with suppress(FileNotFoundError):
