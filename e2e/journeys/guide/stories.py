@@ -67,7 +67,7 @@ def follow_index(page: Page, host: GuideHost) -> None:
     host.type(page.take("sh install.sh"), cwd=f"{HOME}/airlock")
     commit = host.commit()
     host.type(page.take("airlock agent add"), answers=_YES)
-    host.type(page.take("airlock run"))
+    host.type(page.take("cd ~/src/app"))
     assert host.has_arrived("agent/first", commit)
     said = host.type(page.take("airlock log tail"))
     assert "git push git@github.com/acme/app refs/heads/agent/first " in said
@@ -226,7 +226,8 @@ def follow_compose(page: Page, host: GuideHost) -> None:
     """The service that is printed, with an image in its place."""
     host.type(page.take("airlock agent add"), answers=_YES)
     commit = host.commit()
-    host.type(f"sed -i s#IMAGE#{AGENT}# {CONFIG}/agents/my/compose.yaml")
+    # IMAGE itself is the image in what is typed.
+    host.type(f"sed -i s#IMAG[E]#{AGENT}# {CONFIG}/agents/my/compose.yaml")
     # What a container could leave in the project for Compose to read, were it started from there.
     host.write("src/app/compose.override.yaml", "services: {agent: {entrypoint: ['false']}}\n")
     host.write("src/app/.env", "COMPOSE_FILE=compose.override.yaml\n")

@@ -10,8 +10,8 @@ const report = diagnostics.report;
 
 const mount_hint = "mount the agent's socket directory (docker run -v " ++
     "HOST_SOCKETS/AGENT:/run/airlock:ro), or set AIRLOCK_SOCKET to where the socket is";
-const start_it = "start it on the host (airlock-daemon start)";
-const register_it = "see there which agents it serves (airlock-daemon agent list)";
+const start_it = "start it on the host (airlock start)";
+const register_it = "see there which agents it serves (airlock agent list)";
 
 /// Reports on `outcome`, which is not a connection. `named` is AIRLOCK_SOCKET's value.
 pub fn explain(outcome: endpoint.Outcome, named: ?[]const u8, places: endpoint.Places) void {

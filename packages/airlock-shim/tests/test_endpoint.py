@@ -95,7 +95,7 @@ def test_directory_without_a_socket_is_a_stopped_daemon(
     ended = _fail(daemon, unshare, prepare, daemon.folder)
     said, advice = ended.stderr.splitlines()
     assert said == f"airlock: cannot reach the daemon: there is no socket in {directory}"
-    assert "start it on the host (airlock-daemon start)" in advice
+    assert "start it on the host (airlock start)" in advice
     assert "mount" not in advice
 
 

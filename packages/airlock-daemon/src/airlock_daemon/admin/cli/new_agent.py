@@ -287,9 +287,9 @@ def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Chang
         raise AirlockError(
             f"agent {new.name} is registered already, in {registration}",
             hint=f"to grant it more, add to commands in {registered[new.name]}/{Agent.PROFILE} and "
-            f"to [commands] enable in config.toml, and run: airlock reload; else choose another "
-            f"name, or: airlock agent remove {new.name}; the lines for its container: "
-            f"airlock agent add {new.name} --print docker",
+            "to [commands] enable in config.toml, and run: airlock reload; the lines for its "
+            f"container: airlock agent add {new.name} --print docker; another agent needs another "
+            "name",
         )
     beside = os.path.relpath(new.directory, os.path.dirname(registration))
     path = new.directory if beside.startswith(os.pardir) else beside
