@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from airlock_daemon.setup.config import load_config
+from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import parse_profile
@@ -81,7 +81,7 @@ def write_files_page() -> str:
 
 
 def _read_config() -> None:
-    load_config(_SOURCE, faults=[], warnings=[])
+    Config.load(_SOURCE, faults=[], warnings=[])
 
 
 def _read_profile() -> None:

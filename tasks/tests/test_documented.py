@@ -13,7 +13,7 @@ from tasks.blocks import PAGES, list_blocks, list_inline
 from tasks.places import ROOT
 
 from airlock_daemon.admin.cli.app import COMMANDS, load_command
-from airlock_daemon.setup.config import load_config
+from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import parse_profile
@@ -49,7 +49,7 @@ def test_a_file_that_is_shown_is_read(
     if found.keys() & {"commands", "daemon", "log", "hooks"} and "enable" in str(found):
         path = tmp_path / "config.toml"
         path.write_text(text)
-        load_config(str(path), faults=faults, warnings=faults)
+        Config.load(str(path), faults=faults, warnings=faults)
     elif isinstance(found.get("api"), list):
         parse_module(text, name="tracker", source="tracker.toml")
     elif found.keys() & {

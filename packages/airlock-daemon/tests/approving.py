@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airlock_daemon.setup import answering
-from airlock_daemon.setup.config import locate_state
+from airlock_daemon.setup.config import Config
 from commanding import run
 from running import connect_to
 from worlds import World
@@ -16,7 +16,9 @@ from worlds import World
 
 def control_path(world: World) -> str:
     """The path of the control socket."""
-    return answering.locate_control(locate_state(world.locations), world.locations.sockets_dir)
+    return answering.locate_control(
+        Config.locate_state(world.locations), world.locations.sockets_dir
+    )
 
 
 def begin(

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import elsewhere
-from airlock_daemon.setup.generation import Setup, load_setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.paths import Locations
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n{boxes}[log]\npath = "{log}"\n'
@@ -101,11 +101,11 @@ class World:
 
     def load(self) -> Setup:
         """Read everything with the daemon's own loader."""
-        return load_setup(self.locations)
+        return Setup.load(self.locations)
 
     def load_again(self, before: Setup) -> Setup:
         """Read everything as a reload does, given the previous setup."""
-        return load_setup(self.locations, noted=before.noted)
+        return Setup.load(self.locations, noted=before.noted)
 
 
 def _write_module(path: Path, program: str, more: str) -> None:

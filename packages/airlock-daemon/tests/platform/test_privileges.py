@@ -21,12 +21,12 @@ NOBODY = 65534
 AS_NOBODY = f"""
 import ctypes, os, pathlib, sys
 from airlock_daemon.serving.daemon.daemon import run_daemon
-from airlock_daemon.setup.generation import load_setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.paths import Locations
 # Nobody may read them in every place where they are installed.
 import http.client, airlock_daemon.serving.daemon.boxes, airlock_daemon.boundary.box.prewarmed
 import airlock_daemon.serving.request.boxed, airlock_daemon.serving.request.tool
-setup = load_setup(Locations.find(config=sys.argv[2], agents=sys.argv[5]))
+setup = Setup.load(Locations.find(config=sys.argv[2], agents=sys.argv[5]))
 for path in (".", *pathlib.Path().rglob("*")):
     os.chown(path, {NOBODY}, {NOBODY})
 os.setgroups([])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.generation import load_setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_daemon.setup.trusted_command import find_command_problem
 from commanding import run
@@ -162,7 +162,7 @@ def test_authorities_that_others_write_are_refused(world: World, variable: str, 
             world.write_profile(f'{mounts}[env]\nset = {{ {variable} = "{named}" }}\n')
         variables = {variable: str(named)} if by == "daemon" else {}
         try:
-            load_setup(world.locations, variables=variables)
+            Setup.load(world.locations, variables=variables)
         except SetupError as error:
             return "\n".join(map(str, error.faults))
         return ""

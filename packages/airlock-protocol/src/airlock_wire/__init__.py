@@ -97,21 +97,12 @@ __all__ = [
     "quote",
 ]
 
-# Names by module, loaded on first use: a daemon needs no client's session, and seldom a bridge.
-_LOADED_LATER = {
-    name: f"airlock_wire.{module}"
-    for module, names in {
-        "bridge": (
-            *("BridgeEnd", "BridgeHello", "Pinged", "Ponged", "StreamClosed", "StreamCredit"),
-            *("StreamData", "StreamEnded", "StreamOpened"),
-        ),
-        "client": ("ClientSession", "Decision", "ErrorResponse", "Output", "Result"),
-    }.items()
-    for name in names
-}
+# A daemon needs no client's session, and seldom a bridge: both are loaded on first use.
+_OF_CLIENT = {"ClientSession", "Decision", "ErrorResponse", "Output", "Result"}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LOADED_LATER:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LOADED_LATER[name]), name)
+    module = "client" if name in _OF_CLIENT else "bridge"
+    return getattr(import_module(f"airlock_wire.{module}"), name)

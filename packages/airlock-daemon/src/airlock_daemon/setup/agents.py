@@ -9,7 +9,7 @@ import msgspec
 from airlock_daemon.path_text import absolute
 from airlock_daemon.setup.files import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.modules import Modules, load_modules
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import ContainerNetwork, Mount, Profile, parse_profile
 from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault, Module, TableReader, is_name
@@ -110,6 +110,43 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
             module.apis for module in self.list_granted(ceiling).values()
         )
 
+    @staticmethod
+    def load(
+        name: str,
+        directory: str,
+        *,
+        upper: Limits,
+        shared: Mapping[str, Module],
+        faults: list[Fault],
+        warnings: list[Fault],
+    ) -> "Agent | None":
+        """Read one agent's directory; None if its profile cannot be parsed.
+
+        `shared` are the modules of `modules/` beside config.toml.
+        """
+        if not os.path.isdir(directory):
+            faults.append(
+                Fault(directory, "", f'agent "{name}" has no such directory', "correct its path")
+            )
+            return None
+        source = os.path.join(directory, Agent.PROFILE)
+        remedy = 'create it with: commands = ["git-remote"]'
+        text = read_text(source, faults=faults, remedy=remedy)
+        if text is None:
+            return None
+        if not text.strip():
+            faults.append(Fault(source, "", "is empty", remedy))
+            return None
+        own = Modules.read_folder(
+            os.path.join(directory, "commands"), faults=faults, warnings=warnings
+        )
+        modules = Modules(own=own, shared=shared)
+        profile = parse_profile(text, source=source, upper=upper, modules=modules, faults=faults)
+        hooks = find_hooks(list_entries(os.path.join(directory, "hooks"), faults=faults))
+        if profile is None:
+            return None
+        return Agent(name=name, directory=directory, profile=profile, modules=modules, hooks=hooks)
+
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
     """Read the file of `--agents`; returns each agent's absolute directory by name."""
@@ -129,38 +166,3 @@ def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
             directories[name] = absolute(directory, base=os.path.dirname(path))
     table.finish()
     return directories
-
-
-def load_agent(
-    name: str,
-    directory: str,
-    *,
-    upper: Limits,
-    shared: Mapping[str, Module],
-    faults: list[Fault],
-    warnings: list[Fault],
-) -> Agent | None:
-    """Read one agent's directory; None if its profile cannot be parsed.
-
-    `shared` are the modules of `modules/` beside config.toml.
-    """
-    if not os.path.isdir(directory):
-        faults.append(
-            Fault(directory, "", f'agent "{name}" has no such directory', "correct its path")
-        )
-        return None
-    source = os.path.join(directory, Agent.PROFILE)
-    remedy = 'create it with: commands = ["git-remote"]'
-    text = read_text(source, faults=faults, remedy=remedy)
-    if text is None:
-        return None
-    if not text.strip():
-        faults.append(Fault(source, "", "is empty", remedy))
-        return None
-    own = load_modules(os.path.join(directory, "commands"), faults=faults, warnings=warnings)
-    modules = Modules(own=own, shared=shared)
-    profile = parse_profile(text, source=source, upper=upper, modules=modules, faults=faults)
-    hooks = find_hooks(list_entries(os.path.join(directory, "hooks"), faults=faults))
-    if profile is None:
-        return None
-    return Agent(name=name, directory=directory, profile=profile, modules=modules, hooks=hooks)

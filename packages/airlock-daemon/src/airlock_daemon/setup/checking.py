@@ -18,7 +18,7 @@ from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis, name_api_table
 from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
-from airlock_daemon.setup.generation import Setup, load_setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.overrides import find_losses
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.profile import USE_REFS
@@ -248,7 +248,7 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
         *named("sockets", find_unusable(locations.sockets_dir)),
     )
     try:
-        setup = load_setup(locations)
+        setup = Setup.load(locations)
     except SetupError as error:
         return Checked(faults=(*faults, *_name(error.faults, locations)))
     unserved = {name: each.faults for name, each in setup.unserved.items() if only in (None, name)}

@@ -26,24 +26,15 @@ if TYPE_CHECKING:
     from airlock_daemon.setup.agents import AgentApis
 
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's own word for what is public
-PROXY_PORT = 13128
-"""The port of the shim in a container (airlock-shim --exec), and of the launcher in a box."""
-STORES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
-    "/etc/ssl/ca-bundle.pem",  # SUSE
-    "/etc/ssl/cert.pem",  # Alpine, and what was built with LibreSSL
-)
-"""Paths of the system's trusted CA certificates."""
-
-_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+_PROXY_PORT = 13128
+_PROXY = f"http://127.0.0.1:{_PROXY_PORT}"
 _DIRECT = ("localhost", "127.0.0.1", "::1")
 _FILES = {name: f"{SOCKET_DIRECTORY}/{name}" for name in PUBLISHED}
 _JAVA = {
     "javax.net.ssl.trustStore": _FILES[TRUSTSTORE],
     "javax.net.ssl.trustStorePassword": TRUSTSTORE_PASSWORD,
     "https.proxyHost": "127.0.0.1",
-    "https.proxyPort": str(PROXY_PORT),
+    "https.proxyPort": str(_PROXY_PORT),
     "http.nonProxyHosts": "localhost|127.*|[::1]",
 }
 _BUNDLE_VARIABLES = (
@@ -74,6 +65,17 @@ class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
 
     `placeholders` has that of each API's credential, by the API's name.
     """
+
+    PROXY_PORT: ClassVar[int] = _PROXY_PORT
+    """The port of the shim in a container (airlock-shim --exec), and of the launcher in a box."""
+
+    STORES: ClassVar[tuple[str, ...]] = (
+        "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+        "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+        "/etc/ssl/ca-bundle.pem",  # SUSE
+        "/etc/ssl/cert.pem",  # Alpine, and what was built with LibreSSL
+    )
+    """Paths of the system's trusted CA certificates."""
 
     VARIABLES: ClassVar[Mapping[str, str]] = _VARIABLES
     """The variables of every container and box whose agent has an API."""

@@ -98,40 +98,47 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return (*self.enable, "git-remote")
         return self.enable
 
+    @staticmethod
+    def load(path: str, *, faults: list[Fault], warnings: list[Fault]) -> "Config | None":
+        """Read `path`; adds to `faults` and `warnings`.
 
-def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Config | None:
-    """Read `path`; adds to `faults` and `warnings`.
-
-    Returns None if the file is not valid TOML.
-    """
-    text = read_text(path, faults=faults, remedy=f"create it with these lines:\n{EXAMPLE}")
-    table = TableReader.parse(text, source=path, faults=faults) if text is not None else None
-    if table is None:
-        return None
-    enable = _read_commands(table, faults)
-    daemon = table.table("daemon")
-    if daemon.has("socket"):
-        daemon.string("socket")
-        warnings.append(
-            Fault(path, "daemon.socket", "is ignored: each agent has its own", "remove the line")
+        Returns None if the file is not valid TOML.
+        """
+        text = read_text(path, faults=faults, remedy=f"create it with these lines:\n{EXAMPLE}")
+        table = TableReader.parse(text, source=path, faults=faults) if text is not None else None
+        if table is None:
+            return None
+        enable = _read_commands(table, faults)
+        daemon = table.table("daemon")
+        if daemon.has("socket"):
+            daemon.string("socket")
+            warnings.append(
+                Fault(
+                    path, "daemon.socket", "is ignored: each agent has its own", "remove the line"
+                )
+            )
+        config = Config(
+            enable=enable,
+            log=_read_log(table.table("log")),
+            limits=read_limits(table.table("limits")),
+            hook_limits=read_hook_limits(table.table("hooks")),
+            boxes=_read_boxes(table.table("sandbox")),
+            socket_mode=_read_mode(daemon),
+            socket_gid=_read_group(daemon),
+            shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
+            log_level=_read_level(daemon, path, warnings),
+            path=_read_path(daemon),
+            state=_read_state(daemon),
+            pass_descriptors=daemon.boolean("pass_descriptors", default=True),
         )
-    config = Config(
-        enable=enable,
-        log=_read_log(table.table("log")),
-        limits=read_limits(table.table("limits")),
-        hook_limits=read_hook_limits(table.table("hooks")),
-        boxes=_read_boxes(table.table("sandbox")),
-        socket_mode=_read_mode(daemon),
-        socket_gid=_read_group(daemon),
-        shutdown_grace_s=daemon.number("shutdown_grace_s", default=10, minimum=0, maximum=3600),
-        log_level=_read_level(daemon, path, warnings),
-        path=_read_path(daemon),
-        state=_read_state(daemon),
-        pass_descriptors=daemon.boolean("pass_descriptors", default=True),
-    )
-    daemon.finish()
-    table.finish()
-    return config
+        daemon.finish()
+        table.finish()
+        return config
+
+    @staticmethod
+    def locate_state(locations: Locations) -> State:
+        """As `find_state`, ignoring other faults of config.toml."""
+        return find_state(locations, Config.load(locations.config_file, faults=[], warnings=[]))
 
 
 def _read_commands(table: TableReader, faults: list[Fault]) -> tuple[str, ...]:
@@ -207,11 +214,6 @@ def _read_state(table: TableReader) -> str | None:
 def find_state(locations: Locations, config: Config | None) -> State:
     """The state directory of config.toml, else that of the command line."""
     return State(locations.state_dir if config is None or not config.state else config.state)
-
-
-def locate_state(locations: Locations) -> State:
-    """As `find_state`, ignoring other faults of config.toml."""
-    return find_state(locations, load_config(locations.config_file, faults=[], warnings=[]))
 
 
 def _read_path(table: TableReader) -> str | None:

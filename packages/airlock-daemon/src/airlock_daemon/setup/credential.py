@@ -103,6 +103,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
             raise BadCredential("has neither a token nor a certificate")
         return cls(token=token, certificate="\n".join((*chain, *keys, "")) if chain else "")
 
+    @staticmethod
+    def describe_exec(version: str = "client.authentication.k8s.io/v1") -> dict[str, object]:
+        """KUBERNETES_EXEC_INFO, as an object, for a program that prints an ExecCredential."""
+        return {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
+
 
 class _Status(msgspec.Struct, rename="camel"):
     token: str = ""
@@ -115,8 +120,3 @@ class _ExecCredential(msgspec.Struct, rename="camel"):
     api_version: str
     kind: str
     status: _Status | None = None
-
-
-def describe_exec(version: str = "client.authentication.k8s.io/v1") -> dict[str, object]:
-    """KUBERNETES_EXEC_INFO, as an object, for a program that prints an ExecCredential."""
-    return {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from airlock_daemon.setup.agents import Agent, review_hooks
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.files import Finding, named
-from airlock_daemon.setup.modules import Modules, suggest_nearest
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault, Module
@@ -79,8 +79,8 @@ def find_oddities(
                 config_file,
                 "commands.enable",
                 f'"{name}" has no module',
-                f"{suggest_nearest(name, shared)}add commands/{name}.toml to an agent's directory "
-                f"or modules/{name}.toml beside this file, or remove the name",
+                f"{Modules.suggest_nearest(name, shared)}add commands/{name}.toml to an agent's "
+                f"directory or modules/{name}.toml beside this file, or remove the name",
             )
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
@@ -104,7 +104,9 @@ def find_oddities(
                 remedy = f"add commands/{name}.toml beside this file"
             else:
                 continue
-            nearest = "" if is_known else suggest_nearest(name, (*agent.modules.own, *shared))
+            nearest = (
+                "" if is_known else Modules.suggest_nearest(name, (*agent.modules.own, *shared))
+            )
             yield Fault(source, "commands", f'"{name}" {problem}', nearest + remedy)
         profile = agent.profile
         if profile.narrowed or profile.widened or profile.approve is not None or profile.env:

@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.agents import Agent, AgentApis, load_agent, read_registration
-from airlock_daemon.setup.config import BoxConfig, Config, find_state, load_config
+from airlock_daemon.setup.agents import Agent, AgentApis, read_registration
+from airlock_daemon.setup.config import BoxConfig, Config, find_state
 from airlock_daemon.setup.files import named
 from airlock_daemon.setup.findings import find_engines, find_oddities, find_unprotected
 from airlock_daemon.setup.limits import HookLimits, Limits
-from airlock_daemon.setup.modules import load_modules
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations, Reserved, reserve
 from airlock_daemon.setup.remotes import find_contradictions, find_unpinned
 from airlock_daemon.setup.state import FILE as NOTES
@@ -53,6 +53,15 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     signs_commits: bool = False
     pass_descriptors: bool
 
+    def hand_over(self, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """Return both; git's fetch or push over ssh becomes git-remote, if granted."""
+        if command != "ssh" or not evaluate(self.grant, GIT_REMOTE, ("ssh",)).allowed:
+            return command, args
+        from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
+
+        words = find_transport(args)
+        return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
+
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without faults. `warnings` do not keep the daemon from starting.
@@ -90,102 +99,110 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         for name, each in self.unserved.items():
             yield from (f"agent {name} is not served: {fault}" for fault in each.faults)
 
+    @classmethod
+    def load(
+        cls,
+        locations: Locations,
+        *,
+        noted: Notes = NOTHING,
+        variables: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Load config.toml, `modules/`, the registration and every agent's directory.
 
-def load_setup(
-    locations: Locations, *, noted: Notes = NOTHING, variables: Mapping[str, str] | None = None
-) -> Setup:
-    """Load config.toml, `modules/`, the registration and every agent's directory.
+        `noted` is used for workspaces without a note in the state directory. `variables` are the
+        daemon's; another process, whose own say nothing of the daemon's, has none. Raises
+        SetupError with all faults of all files, even if config.toml is broken; but a workspace's
+        fault only keeps its agent from being served.
+        """
+        faults: list[Fault] = []
+        warnings: list[Fault] = []
+        config = Config.load(locations.config_file, faults=faults, warnings=warnings)
+        upper = config.limits if config is not None else Limits()
+        shared = Modules.read_folder(locations.modules_dir, faults=faults, warnings=warnings)
+        directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
+        agents = _read_agents(
+            directories, upper=upper, shared=shared, faults=faults, warnings=warnings
+        )
+        workspaces = tuple(mount.source for each in agents.values() for mount in each.mounts)
+        path = Programs.of(
+            config.path if config is not None else None, workspaces=workspaces, warnings=warnings
+        ).path
+        if config is not None and any(
+            _has_cluster(each, config.ceiling) for each in agents.values()
+        ):
+            from airlock_daemon.setup.kubeconfig import settle_clusters  # noqa: PLC0415
 
-    `noted` is used for workspaces without a note in the state directory. `variables` are the
-    daemon's; another process, whose own say nothing of the daemon's, has none. Raises SetupError
-    with all faults of all files, but a workspace's fault only keeps its agent from being served.
-    The agents are read even if config.toml is broken, to report everything at once.
-    """
-    faults: list[Fault] = []
-    warnings: list[Fault] = []
-    config = load_config(locations.config_file, faults=faults, warnings=warnings)
-    upper = config.limits if config is not None else Limits()
-    shared = load_modules(locations.modules_dir, faults=faults, warnings=warnings)
-    directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
-    agents = _read_agents(directories, upper=upper, shared=shared, faults=faults, warnings=warnings)
-    workspaces = tuple(mount.source for each in agents.values() for mount in each.mounts)
-    path = Programs.of(
-        config.path if config is not None else None, workspaces=workspaces, warnings=warnings
-    ).path
-    if config is not None and any(_has_cluster(each, config.ceiling) for each in agents.values()):
-        from airlock_daemon.setup.kubeconfig import settle_clusters  # noqa: PLC0415
-
-        agents = settle_clusters(
-            agents,
-            config.ceiling,
+            agents = settle_clusters(
+                agents,
+                config.ceiling,
+                search_path=path,
+                environment=os.environ,
+                workspaces=workspaces,
+                warnings=warnings,
+            )
+        state = find_state(locations, config)
+        reserved = reserve(
+            locations,
+            state_dir=state.directory,
+            log=config.log.path if config is not None else "-",
+            agents=directories,
+            hooks={name: agent.hooks.paths for name, agent in agents.items()},
             search_path=path,
-            environment=os.environ,
-            workspaces=workspaces,
-            warnings=warnings,
         )
-    state = find_state(locations, config)
-    reserved = reserve(
-        locations,
-        state_dir=state.directory,
-        log=config.log.path if config is not None else "-",
-        agents=directories,
-        hooks={name: agent.hooks.paths for name, agent in agents.items()},
-        search_path=path,
-    )
-    deciding = list_deciding(
-        (locations.config_file, locations.agents, state.find(NOTES)),
-        locations.modules_dir,
-        directories.values(),
-    )
-    faults.extend(named("ownership", find_untrusted(deciding)))
-    for named_there in (variables or {}, *(each.profile.env for each in agents.values())):
-        if any(map(named_there.get, AUTHORITIES)):
-            from airlock_daemon.setup.trusted_command import find_loose_authorities  # noqa: PLC0415
+        deciding = list_deciding(
+            (locations.config_file, locations.agents, state.find(NOTES)),
+            locations.modules_dir,
+            directories.values(),
+        )
+        faults.extend(named("ownership", find_untrusted(deciding)))
+        for named_there in (variables or {}, *(each.profile.env for each in agents.values())):
+            if any(map(named_there.get, AUTHORITIES)):
+                from airlock_daemon.setup.trusted_command import find_loose_authorities  # noqa: PLC0415
 
-            faults.extend(named("ownership", find_loose_authorities(named_there, workspaces)))
-    notes = state.read_notes(faults=faults)
-    known = {
-        agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}
-        for agent in agents.values()
-    }
-    judged = judge_workspaces(agents, reserved, known)
-    unserved = judged.unserved
-    faults.extend(_find_refused(config, agents))
-    if config is None or faults:
-        told = (fault for each in unserved.values() for fault in each.faults)
-        raise SetupError((*faults, *named("workspace", told)))
-    warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))
-    programs = Programs(path)
-    warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
-    generations = {
-        name: Generation(
-            agent=agent,
-            grant=_grant(config, agent),
-            git_rules=_find_git_rules(agent),
-            limits=agent.profile.limits,
-            hook_limits=config.hook_limits,
-            reserved=reserved,
-            programs=programs,
-            boxes=config.boxes,
-            apis=_find_apis(agent, config.ceiling),
-            docker=_find_docker(agent, config.ceiling, locations.sockets_dir),
-            workspaces=workspaces,
-            homes=state.homes(name),
-            pass_descriptors=config.pass_descriptors,
+                faults.extend(named("ownership", find_loose_authorities(named_there, workspaces)))
+        notes = state.read_notes(faults=faults)
+        known = {
+            agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}
+            for agent in agents.values()
+        }
+        judged = judge_workspaces(agents, reserved, known)
+        unserved = judged.unserved
+        faults.extend(_find_refused(config, agents))
+        if config is None or faults:
+            told = (fault for each in unserved.values() for fault in each.faults)
+            raise SetupError((*faults, *named("workspace", told)))
+        warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))
+        programs = Programs(path)
+        warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
+        generations = {
+            name: Generation(
+                agent=agent,
+                grant=_grant(config, agent),
+                git_rules=_find_git_rules(agent),
+                limits=agent.profile.limits,
+                hook_limits=config.hook_limits,
+                reserved=reserved,
+                programs=programs,
+                boxes=config.boxes,
+                apis=_find_apis(agent, config.ceiling),
+                docker=_find_docker(agent, config.ceiling, locations.sockets_dir),
+                workspaces=workspaces,
+                homes=state.homes(name),
+                pass_descriptors=config.pass_descriptors,
+            )
+            for name, agent in judged.served.items()
+        }
+        return cls(
+            locations=locations,
+            config=config,
+            generations=generations,
+            unserved=unserved,
+            state=state,
+            noted=judged.noted,
+            search_path=path,
+            shared=shared,
+            warnings=tuple(warnings),
         )
-        for name, agent in judged.served.items()
-    }
-    return Setup(
-        locations=locations,
-        config=config,
-        generations=generations,
-        unserved=unserved,
-        state=state,
-        noted=judged.noted,
-        search_path=path,
-        shared=shared,
-        warnings=tuple(warnings),
-    )
 
 
 def _has_cluster(agent: Agent, ceiling: tuple[str, ...]) -> bool:
@@ -224,7 +241,7 @@ def _read_agents(
     warnings: list[Fault],
 ) -> dict[str, Agent]:
     read = {
-        name: load_agent(
+        name: Agent.load(
             name, directory, upper=upper, shared=shared, faults=faults, warnings=warnings
         )
         for name, directory in directories.items()
@@ -242,16 +259,6 @@ def _find_refused(config: Config | None, agents: Mapping[str, Agent]) -> Iterato
             from airlock_daemon.setup.apis import find_conflicts  # noqa: PLC0415
 
             yield from named("api", find_conflicts(agent, config.ceiling))
-
-
-def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
-    if command != "ssh" or not evaluate(grant, GIT_REMOTE, ("ssh",)).allowed:
-        return command, args
-    from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
-
-    words = find_transport(args)
-    return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
 
 
 def _list_kept(locations: Locations, config: Config) -> list[str]:

@@ -21,13 +21,7 @@ from msgspec.structs import replace
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import find_granted
-from airlock_daemon.setup.credential import (
-    CERTIFICATE,
-    NO_JSON,
-    Access,
-    BadCredential,
-    describe_exec,
-)
+from airlock_daemon.setup.credential import CERTIFICATE, NO_JSON, Access, BadCredential
 from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.trust import Programs, find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_program_problem
@@ -416,7 +410,7 @@ def _decode(text: str) -> str:
 def _make_plugin(plugin: _Exec, server: _Server) -> Plugin:
     if plugin.interactive_mode == "Always":
         raise BadCredential("runs a program that wants a terminal (interactiveMode)")
-    info = describe_exec(plugin.api_version)
+    info = Access.describe_exec(plugin.api_version)
     if plugin.provide_cluster_info:
         shown = {
             "server": server.server,

@@ -56,15 +56,6 @@ NOTHING: Notes = MappingProxyType({})
 """No notes."""
 
 
-def read_boot_id() -> str:
-    """The id of this boot of the kernel, "" if it is not available."""
-    try:
-        with open(_BOOT_ID, encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 def renew(noted: Noted | None, found: Identity, *, boot: str) -> Noted | None:
     """The new note for the directory `found`; None if another directory is noted.
 
@@ -203,3 +194,12 @@ class State(msgspec.Struct, frozen=True):
 
     def _write_notes(self, notes: Notes) -> None:
         self.write(FILE, msgspec.json.format(msgspec.json.encode(notes)).decode() + "\n")
+
+    @staticmethod
+    def read_boot_id() -> str:
+        """The id of this boot of the kernel, "" if it is not available."""
+        try:
+            with open(_BOOT_ID, encoding="ascii") as file:
+                return file.read().strip()
+        except OSError:
+            return ""

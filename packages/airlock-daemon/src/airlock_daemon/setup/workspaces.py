@@ -20,7 +20,7 @@ from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.paths import Reserved
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.state import Noted, Notes, read_boot_id, renew
+from airlock_daemon.setup.state import Noted, Notes, State, renew
 from airlock_modules import Fault
 from airlock_wire import quote
 
@@ -203,7 +203,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Notes) -> Judged:
     """Judge the workspaces of all registered agents; `known` are the existing notes."""
     workspaces = Workspaces.load(agents.values(), reserved)
-    boot = read_boot_id()
+    boot = State.read_boot_id()
     served, unserved, noted = {}, {}, {}
     for name, agent in agents.items():
         faults: list[Fault] = []

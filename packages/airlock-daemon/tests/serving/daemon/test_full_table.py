@@ -17,9 +17,9 @@ _MORE = 40
 LOADED = """
 import sys
 from airlock_daemon.serving.daemon.served_agents import load_granted
-from airlock_daemon.setup.generation import load_setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.paths import Locations
-setup = load_setup(Locations.find(config=sys.argv[1], agents=sys.argv[2]))
+setup = Setup.load(Locations.find(config=sys.argv[1], agents=sys.argv[2]))
 load_granted(setup.generations.values())
 print(*sys.modules, sep="\\n")
 """

@@ -84,7 +84,7 @@ def serve(locations: "Locations") -> None:
         )
     from airlock_daemon.admin.migrate import may_be_earlier  # noqa: PLC0415
     from airlock_daemon.serving.daemon.daemon import run_daemon  # noqa: PLC0415
-    from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
+    from airlock_daemon.setup.generation import Setup  # noqa: PLC0415
 
     if may_be_earlier(locations):
         from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
@@ -94,7 +94,7 @@ def serve(locations: "Locations") -> None:
             raise AirlockError(advice.where, hint=advice.finding.remedy)
         if advice is not None:
             print_message(f"warning: {advice.finding}")
-    setup = load_setup(locations, variables=os.environ)
+    setup = Setup.load(locations, variables=os.environ)
     logging.getLogger("airlock").setLevel(setup.config.log_level)
     run_daemon(setup)
 

@@ -40,8 +40,8 @@ from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.generation import Generation, Setup, load_setup
+from airlock_daemon.setup.config import Config
+from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
@@ -159,13 +159,13 @@ def add_agent(
         yes=yes,
         show=show,
     ) as plan:
-        state = locate_state(locations)
+        state = Config.locate_state(locations)
         _note(state, new.directory, plan.noted)
         checked = check_files(locations, only=name)
         if checked.faults:
             print_message("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
-        setup = load_setup(locations)
+        setup = Setup.load(locations)
         generation = setup.generations[name]
     note_workspaces(state, name, new.directory, new.workspaces)
     steps = NextSteps(
@@ -241,7 +241,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         yes=yes,
         show=partial(_show, application),
     ) as removal:
-        state = locate_state(application.locations)
+        state = Config.locate_state(application.locations)
         left = read_registration(file, faults=[]).values()
         if removal.directory not in left:
             _note(state, removal.directory, {})
@@ -320,7 +320,7 @@ def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
     locations = msgspec.structs.replace(application.locations, agents=registration.path)
 
     def work_out() -> Trust:
-        setup = load_setup(locations)
+        setup = Setup.load(locations)
         agent = next((each for each in setup.agents if each.name == name), None)
         if agent is None:
             raise AirlockError(

@@ -11,7 +11,7 @@ from airlock_daemon.admin.listening import is_served
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import AgentApis
-from airlock_daemon.setup.client import STORES, ContainerClient
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.files import read_written
 from airlock_daemon.setup.paths import BUNDLE, ENGINE, HTTPS, PUBLISHED, SOCKET_DIRECTORY, Locations
 from airlock_daemon.setup.state import State
@@ -62,7 +62,7 @@ def prepare_access(
         bundle = _copy_bundle(bundle, folder)
     mounts = [
         Mount(source=bundle, target=path, read_only=True, volume=volume)
-        for path in stores or STORES[:1]
+        for path in stores or ContainerClient.STORES[:1]
     ]
     for number, (target, text) in enumerate(sorted(client.unpublished.items())):
         path = os.path.join(folder, str(number))

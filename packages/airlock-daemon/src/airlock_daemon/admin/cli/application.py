@@ -92,14 +92,14 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises SetupError with all faults of all files.
         """
-        from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
+        from airlock_daemon.setup.generation import Setup  # noqa: PLC0415
 
-        return load_setup(self.find_files())
+        return Setup.load(self.find_files())
 
     def load_agent(self, name: str) -> "tuple[Setup, Generation]":
         """The setup, and the generation of the agent `name`.
 
-        Raises what `load_setup` raises, SetupError if the agent is not served because of its
+        Raises what `Setup.load` raises, SetupError if the agent is not served because of its
         workspaces, and AirlockError if no such agent is registered.
         """
         setup = self.load_setup()
@@ -117,10 +117,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     def load_log_config(self) -> "LogConfig":
         """`[log]` of config.toml, ignoring faults of other tables; raises SetupError."""
-        from airlock_daemon.setup.config import load_config  # noqa: PLC0415
+        from airlock_daemon.setup.config import Config  # noqa: PLC0415
 
         faults: list[Fault] = []
-        config = load_config(self.locations.config_file, faults=faults, warnings=[])
+        config = Config.load(self.locations.config_file, faults=faults, warnings=[])
         own = [fault for fault in faults if fault.key == "log" or fault.key.startswith("log.")]
         if config is None or own:
             raise SetupError(tuple(own or faults))

@@ -14,7 +14,7 @@ from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.admin.listening import REMEDY, find_silence
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.files import Finding
-from airlock_daemon.setup.generation import load_setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.status import DaemonStatus
 
 
@@ -77,7 +77,7 @@ def doctor(
         return
     locations = application.find_files()
     try:
-        setup = load_setup(locations)
+        setup = Setup.load(locations)
     except SetupError:
         setup = None
     around = Surroundings(

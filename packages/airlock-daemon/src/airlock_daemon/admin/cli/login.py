@@ -10,7 +10,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.output import list_rows, print_message
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
-from airlock_daemon.setup.config import locate_state
+from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.credential import BadCredential, read_credential
 from airlock_daemon.setup.stored import Secrets, Stored
 from airlock_modules import is_name
@@ -54,7 +54,7 @@ def login(
 
     Without a name it lists what is stored: name, agent (* for all), and the agents that use it.
     """
-    secrets = Secrets(locate_state(application.locations))
+    secrets = Secrets(Config.locate_state(application.locations))
     if name is None:
         if remove or agent is not None:
             raise typer.BadParameter("name the credential", param_hint="NAME")

@@ -19,7 +19,7 @@ import msgspec
 from airlock_daemon.admin.cli.image import Image, open_image
 from airlock_daemon.admin.cli.wiring import HOME, HOST_PROGRAMS, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.client import STORES
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.files import make_directory, read_exact, write_text
 from airlock_daemon.setup.human_git import HumanGit
 from airlock_daemon.setup.paths import Locations
@@ -158,7 +158,7 @@ def read_image(
                     )
                     for tool in sorted(wanted)
                 },
-                stores=tuple(path for path in STORES if files.has(path)),
+                stores=tuple(path for path in ContainerClient.STORES if files.has(path)),
             )
         write_public(note, msgspec.json.encode(known).decode())
     return known

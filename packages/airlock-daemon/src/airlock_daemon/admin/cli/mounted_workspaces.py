@@ -10,7 +10,7 @@ from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.paths import SOCKET_DIRECTORY, Reserved
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.state import read_boot_id
+from airlock_daemon.setup.state import State
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Workspaces
 from airlock_wire import quote
@@ -61,7 +61,7 @@ def describe_mounted(chosen: Mapping[Mount, Identity]) -> tuple[str, ...]:
     None if the kernel has no boot id, as on other systems than Linux: their containers run in a
     virtual machine.
     """
-    boot = read_boot_id()
+    boot = State.read_boot_id()
     if not boot:
         return ()
     mounted = (

@@ -26,16 +26,16 @@ from airlock_daemon.admin.toml_edit import (
 )
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute, is_within
-from airlock_daemon.setup.agents import Agent, load_agent, read_registration
+from airlock_daemon.setup.agents import Agent, read_registration
 from airlock_daemon.setup.apis import find_repositories
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.files import make_directory, read_exact
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.modules import Modules, load_modules, suggest_nearest
+from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations, reserve
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.remotes import reaches_remotes
-from airlock_daemon.setup.state import Noted, State, read_boot_id
+from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.trust import Programs, list_steps
 from airlock_daemon.setup.workspaces import Workspaces
 from airlock_modules import (
@@ -128,7 +128,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     repositories = {path: find_repository(path, reserved) for path in new.workspaces}
     added = _list_common(repositories)
     mounted = (*new.workspaces, *dict.fromkeys(added.values()))
-    boot = read_boot_id()
+    boot = State.read_boot_id()
     noted = {}
     others = Workspaces.load(_list_agents(registered), reserved)
     for path in mounted:
@@ -140,7 +140,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             )
         _refuse_nested(path, new, others)
     enabled, config = _plan_config(new.commands, locations.config_file)
-    shared = load_modules(locations.modules_dir, faults=[], warnings=[])
+    shared = Modules.read_folder(locations.modules_dir, faults=[], warnings=[])
     modules = {name: Modules(shared=shared).find(name) for name in new.commands}
     sessions = tuple(name for name, each in modules.items() if each and each.broker == "ssh")
     has_remotes = any(each and reaches_remotes(each) for each in modules.values())
@@ -215,7 +215,10 @@ def _find_repositories(new: NewAgent, found: Iterable[Repository | None]) -> tup
 
 def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
     faults: list[Fault] = []
-    known = (*builtin_names(), *load_modules(locations.modules_dir, faults=faults, warnings=[]))
+    known = (
+        *builtin_names(),
+        *Modules.read_folder(locations.modules_dir, faults=faults, warnings=[]),
+    )
     if faults:
         raise SetupError(tuple(faults))
     for name in commands:
@@ -226,8 +229,8 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
         if name not in known:
             raise AirlockError(
                 f"there is no module for {name}",
-                hint=f"{suggest_nearest(name, known)}make {locations.modules_dir}/{name}.toml first"
-                f", or name one of {', '.join(known)}",
+                hint=f"{Modules.suggest_nearest(name, known)}make "
+                f"{locations.modules_dir}/{name}.toml first, or name one of {', '.join(known)}",
             )
 
 
@@ -255,7 +258,7 @@ def _find_directory(workspace: str) -> Identity:
 def _list_agents(registered: Mapping[str, str]) -> Iterator[Agent]:
     """The registered agents whose profiles can be read."""
     for name, directory in registered.items():
-        agent = load_agent(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
+        agent = Agent.load(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
         if agent is not None:
             yield agent
 
@@ -433,7 +436,7 @@ def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust
     `before` are its previous notes. Raises AirlockError if a workspace is no directory that can be
     opened without following a symlink.
     """
-    boot = read_boot_id()
+    boot = State.read_boot_id()
     notes = {}
     for mount in agent.mounts:
         try:

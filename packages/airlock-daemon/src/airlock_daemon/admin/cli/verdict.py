@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.config import BoxConfig
-from airlock_daemon.setup.generation import Generation, hand_over
+from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     GIT_REMOTE,
     Decision,
@@ -121,7 +121,7 @@ def resolve(
         # The container's own git runs, and sends this.
         command, words = GIT_REMOTE, call.words
     # The daemon hands ssh calls on git's behalf to git-remote.
-    return (*hand_over(generation.grant, command, tuple(words)), call)
+    return (*generation.hand_over(command, tuple(words)), call)
 
 
 def judge(

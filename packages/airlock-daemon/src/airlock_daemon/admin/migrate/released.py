@@ -14,7 +14,7 @@ from airlock_daemon.admin.toml_edit import append_table, comment_out, extend_arr
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.files import read_exact
-from airlock_daemon.setup.modules import add_default_box
+from airlock_daemon.setup.modules import Modules
 from airlock_modules import ModuleError, is_name, parse_module
 from airlock_wire import quote
 
@@ -319,7 +319,7 @@ def read_override(text: str | None, *, command: str, source: str, layout: Layout
     changes = _list_changes(data, layout)
     if not has_rules:
         changes.append("it refuses nothing, as before: [deny] is added, which has to be there")
-    is_boxed = add_default_box(parse_module(after, name=command, source=source)).lacks_box
+    is_boxed = Modules.add_default_box(parse_module(after, name=command, source=source)).lacks_box
     return Override(
         command=command,
         meaning="used",

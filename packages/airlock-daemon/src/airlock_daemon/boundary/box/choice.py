@@ -43,7 +43,7 @@ from airlock_daemon.boundary.workspace.snapshot import find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
-from airlock_daemon.setup.client import STORES
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.config import BoxConfig, Mode
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import ShimSettings
@@ -376,7 +376,7 @@ class Templates:
         for path in () if sandbox is None else sandbox.read:
             yield expand_home(path, self._environment.get("HOME", "/"))
         if inputs.access is not None:
-            yield from STORES
+            yield from ContainerClient.STORES
         if inputs.module.runs_git:
             yield from list_helpers(programs)
             # These are looked up on PATH.

@@ -21,7 +21,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_network,
 )
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.client import PROXY_PORT
+from airlock_daemon.setup.client import ContainerClient
 
 _PROXY_PORT = 3128
 # Keep in step with `native/doors.zig`.
@@ -105,7 +105,7 @@ def plan_listeners(
     proxy = apis = None
     if uses_apis:
         # Every container's variables name this address, so the port is fixed.
-        apis = Destination(str(address), PROXY_PORT, address)
+        apis = Destination(str(address), ContainerClient.PROXY_PORT, address)
     else:
         proxy = Destination(str(address), next(free), address)
     most = _MAX - 1 - has_engine

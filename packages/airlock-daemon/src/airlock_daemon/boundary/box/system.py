@@ -11,7 +11,7 @@ from airlock_daemon.boundary.box.box import HOME, Box, Made, Operation, System
 from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
-from airlock_daemon.setup.client import STORES
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.paths import BUNDLE, PUBLISHED, SOCKET_DIRECTORY
 from airlock_daemon.setup.trust import Programs
 from airlock_wire import quote
@@ -195,7 +195,7 @@ def list_given(access: ApiAccess) -> Iterator[System | Made]:
     for name in PUBLISHED:
         yield System(os.path.join(published, name), f"{SOCKET_DIRECTORY}/{name}", is_own=True)
     # One is often a symlink to another.
-    stores = dict.fromkeys(os.path.realpath(path) for path in STORES if os.path.isfile(path))
-    for store in stores:
+    stores = filter(os.path.isfile, ContainerClient.STORES)
+    for store in dict.fromkeys(map(os.path.realpath, stores)):
         if any(is_within(store, place) for place in (*SYSTEM, *PUBLIC)):
             yield System(os.path.join(published, BUNDLE), store, is_own=True)

@@ -15,7 +15,7 @@ from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_gra
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.generation import Generation, Setup, load_setup
+from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.status import DaemonStatus, Reload
 from airlock_modules import Fault
 
@@ -78,7 +78,7 @@ class Reloader:
         # The disk may be slow; a stop does not wait for it.
         before = self.setup
         load = partial(
-            load_setup, before.locations, noted=before.noted, variables=self._shared.environment
+            Setup.load, before.locations, noted=before.noted, variables=self._shared.environment
         )
         setup = await run_in_thread(load)
         await trio.lowlevel.checkpoint_if_cancelled()

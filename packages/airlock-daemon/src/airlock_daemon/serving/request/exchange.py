@@ -40,7 +40,7 @@ from airlock_daemon.serving.session import (
     Received,
     Session,
 )
-from airlock_daemon.setup.generation import Generation, hand_over
+from airlock_daemon.setup.generation import Generation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ async def _perform(request: Request, call: Call) -> None:
 
 
 def _hand_over(request: Request, generation: Generation) -> Request:
-    """As `hand_over`, for a request."""
-    command, args = hand_over(generation.grant, request.command, request.args)
+    """As `Generation.hand_over`, for a request."""
+    command, args = generation.hand_over(request.command, request.args)
     if command == request.command:
         return request
     return replace(request, command=command, args=args)

@@ -25,12 +25,7 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.setup.credential import (
-    Access,
-    BadCredential,
-    describe_exec,
-    read_credential,
-)
+from airlock_daemon.setup.credential import Access, BadCredential, read_credential
 from airlock_daemon.setup.files import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.state import State
@@ -345,7 +340,7 @@ class Sources:
             if problem is not None:
                 raise Failed(problem[0], hint=f"a person on the host can do this: {problem[1]}")
         elif source.format == "exec-credential":
-            variables["KUBERNETES_EXEC_INFO"] = json.dumps(describe_exec())
+            variables["KUBERNETES_EXEC_INFO"] = json.dumps(Access.describe_exec())
         return await self._run(kept, agent, words, quote(shlex.join(words)), advice, variables)
 
     async def _run(

@@ -10,7 +10,7 @@ import pytest
 import trio
 from docker_scene import Scene, image, pytestmark, scene
 
-from airlock_daemon.setup.client import PROXY_PORT, ContainerClient
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.paths import SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_modules.engine import Egress
@@ -19,7 +19,7 @@ from airlock_modules.engine.egress import DIRECTORY
 __all__ = ["image", "pytestmark"]
 
 _ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nthe proxy"
-_ASK = ("wget", "-q", "-O", "-", f"http://127.0.0.1:{PROXY_PORT}/")
+_ASK = ("wget", "-q", "-O", "-", f"http://127.0.0.1:{ContainerClient.PROXY_PORT}/")
 
 
 @asynccontextmanager
