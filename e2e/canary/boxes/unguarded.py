@@ -20,7 +20,7 @@ from airlock_daemon.boundary.command import launcher
 from airlock_daemon.boundary.command.launcher import Bounds
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace import mapping
-from airlock_daemon.platform.linux.peer import Credentials
+from airlock_daemon.platform.linux.processes import Credentials
 from airlock_daemon.serving.daemon import control
 
 

@@ -37,9 +37,9 @@ sys.executable = {self!r}
 
 def hide_containers():
     import os
-    from airlock_daemon.platform.linux import peer
+    from airlock_daemon.platform.linux import processes
 
-    ask = peer.peer_credentials
+    ask = processes.peer_credentials
     own = os.readlink("/proc/self/ns/pid")
 
     def peer_credentials(connection):
@@ -53,9 +53,9 @@ def hide_containers():
             is_here = len(ids) == 1
         except FileNotFoundError:
             return found
-        return found if is_here else peer.Credentials(0, found.uid)
+        return found if is_here else processes.Credentials(0, found.uid)
 
-    peer.peer_credentials = peer_credentials
+    processes.peer_credentials = peer_credentials
 
 
 hide_containers()

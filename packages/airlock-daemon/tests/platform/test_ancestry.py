@@ -1,10 +1,10 @@
-"""Tests of `airlock_daemon.platform.linux.ancestry`."""
+"""Tests of `airlock_daemon.platform.linux.processes`."""
 
 import os
 import subprocess
 import sys
 
-from airlock_daemon.platform.linux.ancestry import Ancestry
+from airlock_daemon.platform.linux.processes import Ancestry
 
 # Prints the number of a process of its own and waits for the end of its stdin.
 PARENT = (

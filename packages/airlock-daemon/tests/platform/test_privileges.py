@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.platform.linux import privileges
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.processes import read_process_file
 from running import Daemon
 from worlds import World
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.procfs import (
+from airlock_daemon.platform.linux.processes import (
     name_descriptor,
     read_process_entry,
     read_process_file,

@@ -16,20 +16,28 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airlock_daemon.platform.linux.memfd import is_sealed, make_sealed
+from airlock_daemon.platform.linux.files import is_sealed, make_sealed, openat2, read_known_status
 from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable, MountWatch
-from airlock_daemon.platform.linux.openat2 import openat2, read_known_status
-from airlock_daemon.platform.linux.peer import Credentials, peer_pidfd, read_namespaces, read_parent
-from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+from airlock_daemon.platform.linux.processes import (
+    Credentials,
+    peer_pidfd,
+    read_namespaces,
+    read_parent,
+    read_process_entry,
+    read_process_file,
+)
 
 if sys.platform == "linux":
-    from airlock_daemon.platform.linux.ancestry import Ancestry
-    from airlock_daemon.platform.linux.byte_lock import find_holder, lock_byte
-    from airlock_daemon.platform.linux.memfd import private_file
+    from airlock_daemon.platform.linux.files import find_holder, lock_byte, private_file
     from airlock_daemon.platform.linux.mountinfo import read_own_mounts
-    from airlock_daemon.platform.linux.peer import peer_credentials
     from airlock_daemon.platform.linux.privileges import ask_for_short_slices, forbid_tracing
-    from airlock_daemon.platform.linux.procfs import find_fault, name_descriptor, read_mount_id
+    from airlock_daemon.platform.linux.processes import (
+        Ancestry,
+        find_fault,
+        name_descriptor,
+        peer_credentials,
+        read_mount_id,
+    )
 
     Readiness = select.epoll
 

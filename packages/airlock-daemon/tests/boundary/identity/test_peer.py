@@ -24,7 +24,7 @@ from airlock_daemon.boundary.identity.peer import (
     same_namespace,
 )
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.procfs import read_process_entry
+from airlock_daemon.platform.linux.processes import read_process_entry
 from airlock_daemon.platform.system import Ancestry, peer_credentials
 
 ID = "ab" * 32
@@ -74,7 +74,7 @@ def test_a_peer_that_ends_while_it_is_looked_at_is_refused(
             monkeypatch.setattr("airlock_daemon.boundary.identity.peer._inspect", look)
             if not kernel_names_parents:
                 unknown = Mock(side_effect=OSError(errno.ENOTTY, ""))
-                monkeypatch.setattr("airlock_daemon.platform.linux.peer.fcntl.ioctl", unknown)
+                monkeypatch.setattr("airlock_daemon.platform.linux.processes.fcntl.ioctl", unknown)
             with connection, pytest.raises(Denied, match="is gone"):
                 identify(connection, peer_credentials(connection))
 

@@ -9,7 +9,7 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.mapping import Mounts, Unmapped
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.processes import read_process_file
 from airlock_daemon.setup.agents import Agent
 from worlds import World
 

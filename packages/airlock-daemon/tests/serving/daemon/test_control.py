@@ -42,7 +42,7 @@ import os
 from airlock_daemon.admin.cli import main
 from airlock_daemon.boundary.identity import peer
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.platform.linux.peer import Credentials
+from airlock_daemon.platform.linux.processes import Credentials
 from airlock_daemon.serving.daemon import control
 """
 

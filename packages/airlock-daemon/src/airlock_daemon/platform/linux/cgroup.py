@@ -9,7 +9,7 @@ import msgspec
 
 from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.linux.mountinfo import read_own_mounts
-from airlock_daemon.platform.linux.procfs import read_process_entry
+from airlock_daemon.platform.linux.processes import read_process_entry
 
 _OURS = "0::"
 

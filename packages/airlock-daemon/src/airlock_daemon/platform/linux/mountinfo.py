@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 
 from airlock_daemon.path_text import join_below, list_above, relative_to
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.processes import read_process_file
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.linux.processes import read_process_file
 
 _PR_SET_DUMPABLE = 4
 

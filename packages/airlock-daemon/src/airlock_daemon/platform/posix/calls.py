@@ -15,10 +15,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from airlock_daemon.platform.linux import byte_lock, privileges, procfs
-from airlock_daemon.platform.linux import peer as linux_peer
+from airlock_daemon.platform.linux import files, privileges, processes
 from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.peer import Credentials
+from airlock_daemon.platform.linux.processes import Credentials
 from airlock_daemon.platform.posix import is_darwin
 
 # macOS's struct flock with 64-bit offsets: start, length, pid, type, whence.
@@ -33,7 +32,7 @@ def peer_credentials(connection: socket.socket) -> Credentials:
         from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
 
         return Credentials(leaves.read_peer_pid(connection), leaves.read_peer_user(connection))
-    return linux_peer.peer_credentials(connection)
+    return processes.peer_credentials(connection)
 
 
 def forbid_tracing() -> bool:
@@ -60,7 +59,7 @@ def read_arguments(pid: int) -> list[str]:
         from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
 
         return [os.fsdecode(word) for word in leaves.read_arguments(pid)]
-    return procfs.read_process_entry(pid, "cmdline").split("\0")
+    return processes.read_process_entry(pid, "cmdline").split("\0")
 
 
 def find_ssh_agent(environment: Mapping[str, str]) -> str:
@@ -84,7 +83,7 @@ def name_descriptor(descriptor: int) -> str:
         from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
 
         return leaves.read_path(descriptor)
-    return procfs.name_descriptor(descriptor)
+    return processes.name_descriptor(descriptor)
 
 
 def read_mount_id(descriptor: int) -> int | None:
@@ -108,14 +107,14 @@ def private_file(name: str, content: bytes) -> Iterator[str]:
 
 
 def lock_byte(descriptor: int, offset: int) -> None:
-    """As `byte_lock.lock_byte`, by the structure that Python knows."""
+    """As `files.lock_byte`, by the structure that Python knows."""
     fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset, os.SEEK_SET)
 
 
 def find_holder(descriptor: int, offset: int) -> int | None:
-    """As `byte_lock.find_holder`."""
+    """As `files.find_holder`."""
     if not is_darwin():
-        return byte_lock.find_holder(descriptor, offset)
+        return files.find_holder(descriptor, offset)
     asked = _LOCK.pack(offset, 1, 0, fcntl.F_WRLCK, os.SEEK_SET)
     _, _, pid, kind, _ = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid

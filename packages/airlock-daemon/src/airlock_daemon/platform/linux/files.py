@@ -1,12 +1,19 @@
-"""openat2(2) and statx(2), which Python's os module lacks, for lookups that never block."""
+"""Calls on files that Python lacks: openat2(2), statx(2), sealed files in memory, locks on a byte.
+
+The lookups never block. Such a lock (F_SETLK(2const)) belongs to the process that took it: it
+cannot be passed by a descriptor, children do not inherit it, and it ends with the process. It also
+ends when the process closes any descriptor of the same file. The byte need not exist.
+"""
 
 import ctypes
 import errno
+import fcntl
 import functools
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _RESOLVE_NO_SYMLINKS, _RESOLVE_CACHED = 0x04, 0x20
 
@@ -95,3 +102,60 @@ def read_known_status(descriptor: int) -> os.stat_result:
 def _statx() -> Callable[..., int]:
     call: Callable[..., int] = getattr(ctypes.CDLL(None), "statx", lambda *_: -1)
     return call
+
+
+def make_sealed(name: str, content: bytes) -> int:
+    """Make a file that nobody can change any more, for the caller to close. Raises OSError."""
+    file = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(file, view) :]
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _content_seals() | fcntl.F_SEAL_SEAL)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+@contextmanager
+def private_file(name: str, content: bytes) -> Iterator[str]:
+    """Yield a path at which this process alone can read `content` meanwhile. Raises OSError.
+
+    It is for libraries that read only files.
+    """
+    file = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        os.write(file, content)
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
+
+
+def is_sealed(file: int) -> bool:
+    """Whether nobody can change an open file in memory. Raises OSError for any other file."""
+    wanted = _content_seals()
+    return fcntl.fcntl(file, fcntl.F_GET_SEALS) & wanted == wanted
+
+
+def _content_seals() -> int:
+    return fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+# Linux's struct flock with 64-bit file offsets: type, whence, start, length, pid.
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+def lock_byte(descriptor: int, offset: int) -> None:
+    """Lock a byte of a file open for writing; raises OSError, also if another process has it."""
+    fcntl.fcntl(descriptor, fcntl.F_SETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, offset, 1, 0))
+
+
+def find_holder(descriptor: int, offset: int) -> int | None:
+    """The pid of another process that has locked a byte of the open file, None if none has.
+
+    0 for a process outside of this pid namespace. Raises OSError.
+    """
+    asked = _FLOCK.pack(fcntl.F_WRLCK, 0, offset, 1, 0)
+    kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else pid
