@@ -61,6 +61,15 @@ def test_what_somebody_has_written_stays(workspace: Path) -> None:
     assert sorted(each.name for each in workspace.iterdir()) == ["a", "b", "c", "deep"]
 
 
+def test_nothing_is_taken_away_through_a_link(workspace: Path) -> None:
+    """A container could turn it to another directory, with a file of that name, at that moment."""
+    protected = protect([f"{workspace}/deep/config"], mount(workspace), can_make=True)
+    (workspace / "deep").rename(workspace / "other")
+    (workspace / "deep").symlink_to("other")
+    assert list(protected.clean()) == []
+    assert (workspace / "other/config").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -49,9 +49,7 @@ class ReadOnly(msgspec.Struct, frozen=True):
                 yield f"{each.path} stays, empty: another container has it mounted"
                 continue
             with suppress(OSError):
-                status = os.lstat(each.path)
-                if Identity(status.st_dev, status.st_ino) == each.identity:
-                    _remove(each, status)
+                _remove(each)
 
 
 def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool) -> ReadOnly:
@@ -165,12 +163,21 @@ def _make(path: str, *, is_directory: bool, can_make: bool) -> Placeholder:
     return Placeholder(path, is_directory, Identity(status.st_dev, status.st_ino))
 
 
-def _remove(placeholder: Placeholder, status: os.stat_result) -> None:
-    """Remove a placeholder that is still empty; raises OSError."""
-    if placeholder.is_directory:
-        os.rmdir(placeholder.path)
-    elif not status.st_size:
-        os.unlink(placeholder.path)
+def _remove(placeholder: Placeholder) -> None:
+    """Remove a placeholder that is still there and empty; raises OSError."""
+    above, name = os.path.split(placeholder.path)
+    # A container may put a symlink in the place of what is above.
+    directory = open_without_links(above, _DIRECTORY)
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if Identity(status.st_dev, status.st_ino) != placeholder.identity:
+            return
+        if placeholder.is_directory:
+            os.rmdir(name, dir_fd=directory)
+        elif not status.st_size:
+            os.unlink(name, dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def _refuse_replaceable(steps: list[str], workspace: str) -> None:
