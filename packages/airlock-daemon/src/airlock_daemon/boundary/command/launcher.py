@@ -8,6 +8,7 @@ processes left runs the next command.
 
 import contextlib
 import errno
+import itertools
 import os
 import signal
 import signal as signals
@@ -75,6 +76,12 @@ class Bounds(msgspec.Struct, frozen=True):
     file_size: int | None = None
     open_files: int | None = None
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The limits in the order of `native/README.md`."""
+        wanted = (self.processes, self.data, self.file_size, self.open_files)
+        return tuple(_UNLIMITED if each is None else each for each in wanted)
+
 
 class Fence(msgspec.Struct, frozen=True):
     """A tool's confinement without a box: Landlock, and a filter that allows `sockets`
@@ -90,9 +97,9 @@ class Fence(msgspec.Struct, frozen=True):
     hidden: tuple[int, ...] = ()
 
     @property
-    def rules(self) -> tuple[int, ...]:
-        """All of the descriptors."""
-        return (*self.read, *self.written, *self.used, *self.opened, *self.hidden)
+    def kinds(self) -> tuple[tuple[int, ...], ...]:
+        """The descriptors, in the order of `native/README.md`."""
+        return (self.read, self.written, self.used, self.opened, self.hidden)
 
 
 def encode_order(
@@ -123,9 +130,9 @@ def encode_order(
         kept,
         _SAME if identity is None else identity.user,
         _SAME if identity is None else identity.group,
-        *(_NO_RULES if fence is None else _count_rules(fence)),
+        *(_NO_RULES if fence is None else (fence.sockets, *map(len, fence.kinds))),
         has_group,
-        *(_NO_BOUNDS if bounds is None else _list_bounds(bounds)),
+        *(_NO_BOUNDS if bounds is None else bounds.numbers),
     )
     if len(header) + len(strings) <= MESSAGE:
         return header + strings, ()
@@ -135,16 +142,6 @@ def encode_order(
 def _join(what: CommandLine) -> bytes:
     variables = [f"{name}={value}" for name, value in what.environment.items()]
     return "\0".join((what.program, *what.argv, *variables, "")).encode("utf-8", "surrogateescape")
-
-
-def _list_bounds(bounds: Bounds) -> list[int]:
-    wanted = (bounds.processes, bounds.data, bounds.file_size, bounds.open_files)
-    return [_UNLIMITED if each is None else each for each in wanted]
-
-
-def _count_rules(fence: Fence) -> tuple[int, ...]:
-    kinds = (fence.read, fence.written, fence.used, fence.opened, fence.hidden)
-    return (fence.sockets, *map(len, kinds))
 
 
 def _make_file(strings: bytes) -> int:
@@ -441,7 +438,7 @@ class NativeLauncher:
         itself could not be.
         """
         try:
-            rules = () if fence is None else fence.rules
+            rules = () if fence is None else itertools.chain(*fence.kinds)
             groups = () if group is None else (group,)
             message, files = encode_order(
                 what,

@@ -111,18 +111,12 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
 def _inspect(pid: int, uid: int) -> Peer:
     named = containers_in(_read_entry(pid, "cgroup"))
     container = outermost_beyond(_containers_around(), named)
+    peer = Peer(pid=pid, uid=uid, kind="local", container=container, named=named)
     if _has_our_namespaces(pid):
-        return Peer(pid=pid, uid=uid, kind="local", container=container, named=named)
+        return peer
     mountinfo = _read_mounts(pid)
     if len(read_pids(_read_entry(pid, "status"))) > 1:
-        return Peer(
-            pid=pid,
-            uid=uid,
-            kind="container",
-            container=container,
-            named=named,
-            mountinfo=mountinfo,
-        )
+        return replace(peer, kind="container", mountinfo=mountinfo)
     if not same_namespace(mountinfo, read_process_file(os.getpid(), "mountinfo")):
         raise Denied(
             "the client shares the host's processes but not its files (--pid=host)",
@@ -130,7 +124,7 @@ def _inspect(pid: int, uid: int) -> Peer:
             rule="pid-namespace",
             hint="start the container without --pid=host",
         )
-    return Peer(pid=pid, uid=uid, kind="local", container=container, named=named)
+    return peer
 
 
 def _has_our_namespaces(pid: int) -> bool:

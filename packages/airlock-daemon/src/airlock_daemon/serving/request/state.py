@@ -53,7 +53,7 @@ class DaemonState:
         self.launcher = launcher
         self.groups = groups
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self._search_path = search_path
+        self.search_path = search_path
         self._containers: Containers | None = None
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
@@ -70,15 +70,10 @@ class DaemonState:
 
         The caller then calls `AgentState.adopt` for each agent.
         """
-        self._search_path = setup.search_path
+        self.search_path = setup.search_path
         if self._containers is not None:
             self._containers.adopt(setup.search_path)
         self.audit.adopt(setup.config.log, agents=len(setup.generations))
-
-    @property
-    def search_path(self) -> str:
-        """Where a container engine is found."""
-        return self._search_path
 
     @property
     def containers(self) -> "Containers":
@@ -86,7 +81,7 @@ class DaemonState:
         if self._containers is None:
             from airlock_daemon.boundary.identity.containers import Containers  # noqa: PLC0415
 
-            self._containers = Containers(self._search_path)
+            self._containers = Containers(self.search_path)
         return self._containers
 
     @property
