@@ -13,6 +13,7 @@ FEATURES = ("base64", "tty")
 PASSING = f"{SUITE}/test_daemon.py::test_daemon[requests-least]"
 
 
+@pytest.mark.nightly
 def test_without_executables_cases_are_not_run(tmp_path: Path) -> None:
     """Without a daemon and a shim the cases are reported as not run, and nothing fails."""
     report = tmp_path / "report.json"
@@ -26,6 +27,7 @@ def test_without_executables_cases_are_not_run(tmp_path: Path) -> None:
     assert "B-47" in document["excused"]
 
 
+@pytest.mark.nightly
 def test_a_feature_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     """Cases that need a feature are not run without it, and the others are."""
     report = tmp_path / "report.json"
@@ -77,6 +79,7 @@ def test_a_missing_executable_is_a_usage_error() -> None:
     assert "--daemon /nonexistent/daemon: no such file" in done.stderr
 
 
+@pytest.mark.nightly
 def test_an_expected_failure_that_passes_is_an_error(tmp_path: Path) -> None:
     """A case that is listed as failing must fail."""
     listed = tmp_path / "expected"
@@ -103,6 +106,7 @@ def test_an_expected_failure_that_fails_is_none(tmp_path: Path) -> None:
     assert verdicts == {"daemon/requests-least": "expected failure"}
 
 
+@pytest.mark.nightly
 def test_a_bad_list_of_failures_is_a_usage_error(tmp_path: Path) -> None:
     """A list that names no case, or gives no reason, is refused with its line."""
     listed = tmp_path / "expected"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tasks import parts
 from tasks.environment import Environment
-from tasks.parts import BESIDE, Part, run_part
+from tasks.parts import Part, run_part
 from tasks.places import ROOT
 from tasks.report import Outcome
 from tasks.test import _JOURNEYS_WITHOUT_LINUX, _WITHOUT_LINUX
@@ -30,10 +30,12 @@ def test_runs_once():
         log.write("x")
 """
 
+_TRIAL = "test_some.py::test_passes_the_second_time"
 
-def _run(folder: Path, *words: str, is_repeated: bool = True) -> Outcome:
+
+def _run(folder: Path, *, is_repeated: bool = True) -> Outcome:
     own = ("-c", os.devnull, f"--rootdir={folder}", str(folder))
-    return run_part(HERE, Part("some", (*own, *words), is_repeated=is_repeated))
+    return run_part(HERE, Part("some", own, is_repeated=is_repeated))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,7 @@ def test_a_test_that_passes_the_second_time_is_named(tmp_path: Path) -> None:
     log = tmp_path / "log"
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(log))
     (tmp_path / "test_some.py").write_text(text)
-    outcome = _run(tmp_path, *BESIDE)
+    outcome = _run(tmp_path)
     assert outcome.verdict == "passed"
     assert outcome.detail.startswith("2 passed, ")
     assert len(outcome.flaky) == 1
@@ -69,13 +71,12 @@ def test_a_leak_is_not_tried_again(tmp_path: Path) -> None:
     assert outcome.detail.startswith("1 passed, 1 failed, ")
 
 
-@pytest.mark.parametrize("trial", ["test_some.py::test_passes_the_second_time", "test_some.py"])
 def test_neither_is_an_attack_that_once_worked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever part it is in, and whatever its parameters: it may be a race."""
     findings = tmp_path / "findings.toml"
-    findings.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{trial}", "box-git: a word"]\n')
+    findings.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{_TRIAL}", "box-git: a word"]\n')
     monkeypatch.setattr(parts, "FINDINGS", findings)
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))
     head, _, tail = text.partition("def test_passes_the_second_time()")

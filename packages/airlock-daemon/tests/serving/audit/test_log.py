@@ -404,7 +404,7 @@ def test_a_log_cut_at_any_byte_is_taken_up_and_whole(tmp_path: Path, is_new_file
     data = path.read_bytes()
     kept = verify(path).records - 2
     assert len(data) - before > 400
-    for cut in range(before, len(data) + 1):
+    for cut in range(before, len(data) + 1, 5 if is_new_file else 1):
         path.write_bytes(data[:cut])
         write(path, *LATER)
         verified = verify(path)

@@ -187,9 +187,17 @@ def test_other_requests_do_not_wait(apis: ApiWorld) -> None:
         assert wait()[0] == 200
 
 
+IMPATIENT = """
+from airlock_daemon.serving.request import approvals
+approvals.PATIENCE_S = 0.5
+from airlock_daemon.admin.cli import main
+main()
+"""
+
+
 def test_a_tool_that_does_not_wait_takes_the_answer_later(apis: ApiWorld) -> None:
-    """It is told after 20 s that the approval is pending, and its next try passes."""
-    with apis.daemon():
+    """It is told after a while that the approval is pending, and its next try passes."""
+    with apis.daemon("-c", IMPATIENT):
         status, text = begin(apis, "/who")()
         assert status == 403
         (question,) = wait_for_questions(apis.world)
