@@ -18,14 +18,6 @@ PLACEHOLDERS = ("{placeholder}", "{secret}")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
-def name_api_table(module: Module) -> str:
-    """What a person has to write to grant an API of `module`."""
-    keys = any(api.aws is not None for api in module.apis)
-    return f"[{module.name}]" + (
-        ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
-    )
-
-
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
     """The APIs of the agent's granted modules and of its profile, and its network."""
     # AWS grants nothing without a table in the profile.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from airlock_daemon.errors import SetupError
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis, name_api_table
+from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
 from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup
@@ -28,6 +28,7 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trust import Programs, find_file_problem, name_user
 from airlock_daemon.setup.trusted_command import find_command_problem
+from airlock_daemon.setup.ungranted import name_table
 from airlock_modules import (
     DEFAULT_REFS,
     GIT_REMOTE,
@@ -331,7 +332,7 @@ def find_api_oddities(
         for module in agent.list_granted(ceiling).values():
             if module.uses_apis and not any(api.module == module.name for api in found.apis):
                 problem = "is missing, so that every call is refused"
-                remedy = f"write {name_api_table(module)}"
+                remedy = f"write {name_table(module)}"
                 yield Finding(source, module.name, problem, remedy, name="api")
         used = {name for names, client in found.clients for name in names if _has_any(client)}
         for api in found.apis:

@@ -114,9 +114,10 @@ class Workspaces:
                 remedy = "name a directory outside of the homes of containers"
             else:
                 above = f"{outer.path} of {whose}"
+                removed = agent if entry.source else outer.agent
                 remedy = (
                     "use directories that do not contain each other: move one of the two, or "
-                    f"remove an agent: airlock agent remove {agent}"
+                    f"remove an agent: airlock agent remove {removed}"
                 )
             problem = f"{path} of agent {agent} lies inside {above}, which could replace it"
             yield Fault(entry.source, entry.key, problem, remedy)

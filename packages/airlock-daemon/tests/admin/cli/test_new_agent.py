@@ -255,6 +255,14 @@ def test_a_linked_worktree_brings_the_common_directory_of_its_repository(world: 
     )
 
 
+def test_a_directory_inside_of_an_agents_is_refused(world: World) -> None:
+    """The way out is to remove the agent that there is."""
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    inner = world.workspace / "inner"
+    inner.mkdir()
+    assert refuse(world, workspaces=(str(inner),)).endswith("airlock agent remove my")
+
+
 def move_repository_into_home(world: World) -> str:
     """As an agent does it in its container: the path is in /proc/self/mountinfo there."""
     make_repository(world.workspace)

@@ -35,7 +35,7 @@ _OF_ACCOUNT = frozenset(
 )
 # An id does not show what it names; only the token's own scope limits these.
 _BY_ID = frozenset({"node", "nodes"})
-_REPOSITORY = re.compile(r"/repos/([\w.-]+)/([\w.-]+)(?:/|$)")
+_REPOSITORY = re.compile(r"/repos/([\w.-]+/[\w.-]+)(?:/|$)")
 # In a search, qualifiers of another scope, and operators other than "and".
 _WIDENING = re.compile(
     r"(?:^|[^a-z])(?:repo|org|user|owner|enterprise):|(?:^| )(?:or|not)(?: |$)|[()]"
@@ -391,8 +391,8 @@ class Api(Struct, frozen=True, kw_only=True):
     def _advise_grant(self, method: str, path: str) -> str:
         """How to grant a request: its repository, if that is what it lacks, or a rule for it."""
         other = _REPOSITORY.match(path) if method == "GET" else None
-        if self.repositories is not None and other and not self._has(*other.groups()):
-            return self._advise("repositories", f'"{"/".join(other.groups())}"')
+        if self.repositories is not None and other and not self._has((other[1],)):
+            return self._advise("repositories", f'"{other[1]}"')
         is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
         return self._advise("allow", f'"{method} {path}"' if is_rule else "a rule for it")
 

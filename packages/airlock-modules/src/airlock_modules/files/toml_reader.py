@@ -114,7 +114,6 @@ class TableReader:
         self._faults = faults
         self._path = path
         self._known: dict[str, None] = {}
-        # Keys that a file may have, read or not.
         self._looked_for: set[str] = set()
         self._refused: set[str] = set()
         self._inner: dict[str, TableReader] = {}
@@ -348,9 +347,7 @@ class TableReader:
         nearest = difflib.get_close_matches(key, known, n=1)
         if nearest:
             return f'write "{nearest[0]}", or remove it'
-        if known:
-            return f"remove it; known here: {', '.join(known)}"
-        return "remove it; nothing can be set here"
+        return f"remove it; known here: {', '.join(known) or 'nothing'}"
 
 
 def _end_of(text: str) -> str:

@@ -167,7 +167,7 @@ def add_agent(
             raise SetupError(checked.faults)
         setup = Setup.load(locations)
         generation = setup.generations[name]
-    note_workspaces(state, name, new.directory, new.workspaces)
+    note_workspaces(state, name, new.directory, plan.workspaces)
     steps = NextSteps(
         directory=new.directory,
         start=choose_start(application, file),

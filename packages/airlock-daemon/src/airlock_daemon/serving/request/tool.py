@@ -16,7 +16,6 @@ from airlock_daemon.boundary.workspace.directory import enter
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.path_arguments import confine_paths, judge_paths
 from airlock_daemon.boundary.workspace.temporary import Workspace
-from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import (
     Allowed,
@@ -188,21 +187,10 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
         return None
     granted = any(api.module == module.name for api in call.generation.apis.apis)
     if call.agent.apis is None or not granted:
+        from airlock_daemon.setup.ungranted import refuse_ungranted  # noqa: PLC0415 - few need it
+
         raise refuse_ungranted(module)
     return await call.agent.apis.prepare()
-
-
-def refuse_ungranted(module: Module) -> Denied:
-    """The refusal of a tool none of whose APIs is granted."""
-    from airlock_daemon.setup.apis import name_api_table  # noqa: PLC0415 - few need it
-
-    return Denied(
-        f"{module.name} reaches APIs, and this agent is granted none of its",
-        layer="profile",
-        rule="apis",
-        hint=f"a person on the host can write {name_api_table(module)} in its airlock.toml"
-        f"{AND_RELOAD}",
-    )
 
 
 def plan_tool(
