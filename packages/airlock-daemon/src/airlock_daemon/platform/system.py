@@ -141,6 +141,13 @@ def descriptor_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def forbid_core_dumps() -> None:
+    """Have this process and what it starts dump no core, not even to a collector (core(5))."""
+    # It fails where none may be dumped anyway.
+    with suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
 def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
     """Open the absolute `path`, none of whose components may be a symlink (ELOOP, ENOTDIR).
 

@@ -1,6 +1,7 @@
 """What is recorded of faulty requests, and what limits hold, against the running daemon."""
 
 import os
+import shutil
 import socket
 from contextlib import ExitStack
 from datetime import datetime
@@ -8,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from airlock_daemon.boundary.fairness.gate import STARTING_S
-from running import Daemon, read_answer, request
+from running import Daemon, read_answer, read_until, request
 from worlds import World
 
 
@@ -87,3 +88,19 @@ def test_a_log_that_cannot_be_written_refuses(world: World) -> None:
         assert "audit log" in error["message"]
         assert not mark.exists()
         assert daemon.process.poll() is None
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
+def test_no_memory_of_a_tool_is_left_in_the_workspace(world: World) -> None:
+    """Upon SIGQUIT, which a client may send, a process dumps its core into its directory."""
+    allowed = ("prlimit", "--core=unlimited:unlimited", "--")
+    with Daemon(world, before=allowed) as daemon, daemon.connect() as connection:
+        script = "grep core /proc/self/limits; exec sleep 60"
+        more = {"cwd": str(world.workspace), "features": ["signals", "exit-signal"]}
+        connection.sendall(request("sh", "-c", script, **more))
+        said = read_until(connection, "bytes")
+        connection.sendall(b'{"jsonrpc":"2.0","method":"signal","params":{"name":"SIGQUIT"}}\n')
+        ended = read_answer(connection)
+    assert said.split()[4:6] == ["1", "1"]
+    assert ended.last["result"]["signal"] == "SIGQUIT"
+    assert not list(world.workspace.iterdir())

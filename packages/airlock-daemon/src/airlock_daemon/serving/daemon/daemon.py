@@ -17,6 +17,7 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.system import (
     ask_for_short_slices,
     find_fault,
+    forbid_core_dumps,
     forbid_tracing,
     raise_open_files,
 )
@@ -49,6 +50,7 @@ def run_daemon(setup: Setup) -> None:
             f"this macOS does not do what the daemon relies on: {fault}",
             hint="please report what this prints: airlock doctor --self-test",
         )
+    forbid_core_dumps()
     if not forbid_tracing():
         log.warning(
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
