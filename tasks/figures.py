@@ -26,8 +26,6 @@ _UNITS = "packages"
 _REHEARSAL = "e2e/journeys/rehearsal"
 
 _MUTATED = {
-    "rules/judgement.py": "rules",
-    "rules/parsed_judgement.py": "rules",
     "rules/rule.py": "rules",
     "rules/grammar_rules.py": "rules",
     "evaluator.py": "test_evaluator.py",

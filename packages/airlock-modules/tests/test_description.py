@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_modules import Parsed, PlainReading, describe_reading, dump_reading, parse
-from airlock_modules.reading.plain import read_plain
+from airlock_modules.reading.parsed import read_plain
 from tool_table import TABLE
 
 

@@ -13,7 +13,7 @@ from airlock_modules import (
     narrow_module,
     parse_module,
 )
-from airlock_modules.reading.plain import read_plain
+from airlock_modules.reading.parsed import read_plain
 from airlock_modules.rules.glob import Glob
 from asking import GRANT
 from written_modules import ask_module, read_module

@@ -60,6 +60,7 @@ from airlock_modules.remotes.push import (
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from airlock_modules.files.grammar_review import list_unseen
     from airlock_modules.files.option_files import load_options, parse_options
     from airlock_modules.files.review import review_module, review_narrowing
     from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
@@ -67,8 +68,7 @@ if TYPE_CHECKING:
     from airlock_modules.reading.description import describe_reading, dump_reading
     from airlock_modules.reading.grammar import parse
     from airlock_modules.reading.option_table import OptionTable
-    from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
-    from airlock_modules.reading.plain import PlainReading
+    from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece, PlainReading
     from airlock_modules.remotes.hosts import HostLine, find_host, read_host_line
     from airlock_modules.remotes.session_words import Query, Session, read_session_words
     from airlock_modules.remotes.ssh_words import (
@@ -77,10 +77,8 @@ if TYPE_CHECKING:
         names_transport,
         read_ssh_words,
     )
-    from airlock_modules.rules.judgement import PlainRules
-    from airlock_modules.rules.parsed_judgement import GrammarRules
-    from airlock_modules.rules.rule import RuleError
-    from airlock_modules.rules.unseen import list_unseen
+    from airlock_modules.rules.grammar_rules import GrammarRules
+    from airlock_modules.rules.rule import PlainRules, RuleError
 
 __all__ = [
     "DEFAULT_REFS",
@@ -168,6 +166,7 @@ __all__ = [
 _LOADED_LATER = {
     name: f"airlock_modules.{module}"
     for module, names in {
+        "files.grammar_review": ("list_unseen",),
         "files.option_files": ("load_options", "parse_options"),
         "files.review": ("review_module", "review_narrowing"),
         "files.sandbox_table": ("PRESETS", "Sandbox", "read_presets", "widen_network"),
@@ -175,8 +174,7 @@ _LOADED_LATER = {
         "reading.description": ("describe_reading", "dump_reading"),
         "reading.grammar": ("parse",),
         "reading.option_table": ("OptionTable",),
-        "reading.parsed": ("Flag", "Parsed", "PathUse", "Piece"),
-        "reading.plain": ("PlainReading",),
+        "reading.parsed": ("Flag", "Parsed", "PathUse", "Piece", "PlainReading"),
         "remotes.hosts": ("HostLine", "find_host", "read_host_line"),
         "remotes.session_words": ("Query", "Session", "read_session_words"),
         "remotes.ssh_words": (
@@ -185,10 +183,8 @@ _LOADED_LATER = {
             "names_transport",
             "read_ssh_words",
         ),
-        "rules.judgement": ("PlainRules",),
-        "rules.parsed_judgement": ("GrammarRules",),
-        "rules.rule": ("RuleError",),
-        "rules.unseen": ("list_unseen",),
+        "rules.grammar_rules": ("GrammarRules",),
+        "rules.rule": ("PlainRules", "RuleError"),
     }.items()
     for name in names
 }

@@ -19,8 +19,7 @@ from airlock_modules.files.toml_reader import is_name
 from airlock_wire.text import quote
 
 if TYPE_CHECKING:
-    from airlock_modules.reading.parsed import Parsed, PathUse
-    from airlock_modules.reading.plain import PlainReading
+    from airlock_modules.reading.parsed import Parsed, PathUse, PlainReading
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -193,7 +192,7 @@ def _apply_rules(
 ) -> Decision:
     if module.own_rules is None and not steps:
         return Decision(allowed=True)
-    from airlock_modules.rules.judgement import judge  # noqa: PLC0415
+    from airlock_modules.rules.rule import judge  # noqa: PLC0415
 
     verdict = judge(module.rules, args)
     if verdict.allowed:
@@ -229,7 +228,7 @@ def _advise(name: str, module: Module, layer: str) -> str:
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "
             f"(airlock show {name} prints those it has){_THEN}"
         )
-    from airlock_modules.rules.judgement import PlainRules  # noqa: PLC0415
+    from airlock_modules.rules.rule import PlainRules  # noqa: PLC0415
 
     table = f"[{module.rules.mode}]"
     if isinstance(module.rules, PlainRules) or module.rules.permitted is None:

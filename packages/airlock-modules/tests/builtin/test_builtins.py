@@ -10,7 +10,7 @@ from airlock_modules import (
     parse_module,
     select_forwarded,
 )
-from airlock_modules.rules.parsed_judgement import GrammarRules
+from airlock_modules.rules.grammar_rules import GrammarRules
 
 RULED = ("git",)
 NAMES = (

@@ -1,4 +1,4 @@
-"""Tests of `engine.listing`: a list is taken apart as it comes, and what is too long left out."""
+"""Tests of `engine.answers`: a list is taken apart as it comes, and what is too long left out."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.engine import MAX_OBJECT, Listing, listing
+from airlock_modules.engine import MAX_OBJECT, Listing, answers
 
 _text = st.text('ab"\\[]{},:\u2028é', max_size=8)
 _value = st.recursive(
@@ -58,7 +58,7 @@ def test_lists_are_found_in_an_object(
 
 def test_no_text_is_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a long label that comes in many pieces would cost its length for each."""
-    real, seen = listing._TOKEN, 0
+    real, seen = answers._TOKEN, 0
 
     class Counting:
         def finditer(self, data: bytes) -> Iterator[re.Match[bytes]]:
@@ -66,7 +66,7 @@ def test_no_text_is_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
             seen += len(data)
             return real.finditer(data)
 
-    monkeypatch.setattr(listing, "_TOKEN", Counting())
+    monkeypatch.setattr(answers, "_TOKEN", Counting())
     objects = [{"Labels": {"x": "\\" * (MAX_OBJECT // 2 - 100)}}]
     data = json.dumps(objects).encode()
     assert read(data, 1 << 14) == ({"": objects}, 0)

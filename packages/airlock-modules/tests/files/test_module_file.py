@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import Module, ModuleError, Sandbox, parse_module
-from airlock_modules.rules.judgement import PlainRules, judge
+from airlock_modules.rules.rule import PlainRules, judge
 
 SMALL = '[command]\nbin = "git"\n[deny]\nargs = []\n'
 

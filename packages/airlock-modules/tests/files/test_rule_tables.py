@@ -1,6 +1,6 @@
 import pytest
 
-from airlock_modules.rules.parsed_judgement import GrammarRules
+from airlock_modules.rules.grammar_rules import GrammarRules
 from written_modules import ask_module, faults_of, read_module
 
 SYNTAX = "[syntax]\nsubcommands = 2\n"

@@ -1,8 +1,8 @@
 import pytest
 
 from airlock_modules import OptionTable, load_options, parse
-from airlock_modules.rules.judgement import PlainRules
-from airlock_modules.rules.parsed_judgement import GrammarRules
+from airlock_modules.rules.grammar_rules import GrammarRules
+from airlock_modules.rules.rule import PlainRules
 from written_modules import faults_of, read_module
 
 DENY = "[deny]\nargs = []\n"

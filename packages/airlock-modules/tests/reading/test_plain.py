@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.reading.plain import PlainArgument, read_plain
+from airlock_modules.reading.parsed import PlainArgument, read_plain
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airlock_modules.reading.grammar import parse
-from airlock_modules.rules.grammar_rules import AllowList, parse_grammar_rule, parse_permission
-from airlock_modules.rules.judgement import judge
-from airlock_modules.rules.parsed_judgement import GrammarRules
-from airlock_modules.rules.rule import RuleList
+from airlock_modules.rules.grammar_rules import (
+    AllowList,
+    GrammarRules,
+    parse_grammar_rule,
+    parse_permission,
+)
+from airlock_modules.rules.rule import RuleList, judge
 from tool_table import TABLE
 from written_modules import ask_module, read_module
 

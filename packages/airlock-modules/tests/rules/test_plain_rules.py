@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_modules import RuleError
-from airlock_modules.reading.plain import read_plain
+from airlock_modules.reading.parsed import read_plain
 from airlock_modules.rules.rule import RuleList, parse_plain_rule
 
 TABLE = json.loads((Path(__file__).parent / "v04_rules.json").read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import Module, load_builtin
-from airlock_modules.rules.unseen import list_unseen
+from airlock_modules.files.grammar_review import list_unseen
 from written_modules import read_module
 
 RULES = {

@@ -7,6 +7,8 @@ seldom sent, and `engine.archive` is imported by itself. Nothing here does I/O.
 """
 
 from airlock_modules.engine.answers import (
+    MAX_OBJECT,
+    Listing,
     View,
     list_names,
     rewrite,
@@ -43,7 +45,6 @@ from airlock_modules.engine.images import (
     read_image_reference,
     shorten_name,
 )
-from airlock_modules.engine.listing import MAX_OBJECT, Listing
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MAX_PORTS, read_ports
 from airlock_modules.engine.resources import (

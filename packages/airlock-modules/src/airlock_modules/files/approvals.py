@@ -20,7 +20,7 @@ from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.operation import UnknownWord, parse_operation
 from airlock_modules.remotes.grants import compile_protection, fold
-from airlock_modules.rules.judgement import PlainRules
+from airlock_modules.rules.rule import PlainRules
 from airlock_wire.text import quote
 
 WAIT_S = 300.0

@@ -1,17 +1,24 @@
-"""Finding rules that can never match, because their option table lacks what they name."""
+"""Finding rules that can never match.
 
-from collections.abc import Iterator
+Their option table lacks what they name, or git-remote, which sees no flags, is never asked it.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from airlock_modules.files.toml_reader import Fault, join_key
 from airlock_modules.reading.option_table import OptionTable, normalise
+from airlock_modules.reading.parsed import read_plain
 from airlock_modules.rules.grammar_rules import (
     EVERYTHING,
     CommandPart,
     FlagPart,
     GrammarRule,
+    GrammarRules,
     Permission,
+    WordPart,
+    read_facts,
 )
-from airlock_modules.rules.parsed_judgement import GrammarRules
+from airlock_modules.rules.rule import Part, PlainRules, Read, Rule, TextPart
 from airlock_wire.text import quote
 
 
@@ -82,3 +89,40 @@ def _find_unknown(
 def _say_unknown(text: str, table: OptionTable) -> str:
     version = f" {table.version}" if table.version else ""
     return f"the option table of {table.tool}{version} does not know {quote(text)} there"
+
+
+_URL, _REF = "ssh://host/path", "refs/heads/main"
+_ASKED = (("fetch", _URL), ("push", _URL, _REF), ("push", "--delete", _URL, _REF))
+
+
+def list_unseen(rules: PlainRules | GrammarRules) -> tuple[str, ...]:
+    """Return the refusing rules of module and profile that no git-remote request can match.
+
+    Rules of mode `allow` are not considered.
+    """
+    if isinstance(rules, PlainRules):
+        readings = [read_plain(args) for args in _ASKED]
+        own = rules.rules.rules if rules.mode == "deny" else ()
+        return tuple(_list((*own, *rules.narrowing.rules), readings))
+    facts = [read_facts(rules, args) for args in _ASKED]
+    refusing = rules.rules.rules if rules.mode == "deny" else rules.exceptions.rules
+    return tuple(_list((*refusing, *rules.narrowing.rules), facts, WordPart))
+
+
+def _list(rules: Iterable[Rule[Read]], asked: Iterable[Read], *open_parts: type) -> Iterable[str]:
+    """Yield the rules that match none of the requests; parts of types `open_parts` always match."""
+    readings = tuple(asked)
+    for rule in rules:
+        if not any(
+            all(_may_match(part, each, open_parts) for part in rule.parts) for each in readings
+        ):
+            yield rule.text
+
+
+def _may_match(part: Part[Read], asked: Read, open_parts: tuple[type, ...]) -> bool:
+    """Whether a part matches a request like this one for some URL and ref."""
+    if isinstance(part, open_parts):
+        return True
+    if isinstance(part, TextPart) and ("://" in part.text or part.text.startswith("refs/")):
+        return True
+    return part.find(asked, certain=False) is not None

@@ -10,6 +10,7 @@ from airlock_modules.rules.grammar_rules import (
     AllowList,
     Exclusion,
     Facts,
+    GrammarRules,
     Permission,
     named_flags,
     parse_command_pattern,
@@ -17,7 +18,6 @@ from airlock_modules.rules.grammar_rules import (
     parse_grammar_rule,
     parse_permission,
 )
-from airlock_modules.rules.parsed_judgement import GrammarRules
 from airlock_modules.rules.rule import Rule, RuleError, RuleList
 from airlock_wire.text import quote
 

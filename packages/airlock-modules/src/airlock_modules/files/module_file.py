@@ -27,8 +27,8 @@ from airlock_wire.text import quote
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
     from airlock_modules.files.sandbox_table import Sandbox
-    from airlock_modules.rules.judgement import PlainRules
-    from airlock_modules.rules.parsed_judgement import GrammarRules
+    from airlock_modules.rules.grammar_rules import GrammarRules
+    from airlock_modules.rules.rule import PlainRules
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
@@ -95,7 +95,7 @@ class Module(Struct, frozen=True, kw_only=True):
         """The rules, which are loaded only where there are any, or to explain a decision."""
         if self.own_rules is not None:
             return self.own_rules
-        from airlock_modules.rules.judgement import PlainRules  # noqa: PLC0415
+        from airlock_modules.rules.rule import PlainRules  # noqa: PLC0415
 
         return PlainRules(mode="deny" if self.has_command else "allow")
 
@@ -300,7 +300,7 @@ def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]
 def _check_examples(
     examples: Iterable[tuple[tuple[str, ...], str]], rules: "PlainRules | GrammarRules", source: str
 ) -> Iterator[Fault]:
-    from airlock_modules.rules.judgement import judge  # noqa: PLC0415
+    from airlock_modules.rules.rule import judge  # noqa: PLC0415
 
     for number, (args, expected) in enumerate(examples, start=1):
         verdict = judge(rules, args)

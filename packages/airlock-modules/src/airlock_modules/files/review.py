@@ -11,8 +11,7 @@ from airlock_modules.files.module_file import Module
 from airlock_modules.files.sandbox_table import find_secret_places
 from airlock_modules.files.toml_reader import Fault
 from airlock_modules.files.variables import find_secret_names
-from airlock_modules.rules.judgement import PlainRules
-from airlock_modules.rules.rule import Rule
+from airlock_modules.rules.rule import PlainRules, Rule
 from airlock_wire.text import quote
 
 _STEERING = (

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.rules.judgement import PlainRules
-from airlock_modules.rules.rule import Read, Rule, RuleError, RuleList, parse_plain_rule
+from airlock_modules.rules.rule import PlainRules, Read, Rule, RuleError, RuleList, parse_plain_rule
 
 if TYPE_CHECKING:
-    from airlock_modules.rules.parsed_judgement import GrammarRules
+    from airlock_modules.rules.grammar_rules import GrammarRules
 
 _Made = TypeVar("_Made")
 

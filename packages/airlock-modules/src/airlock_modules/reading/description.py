@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import to_builtins
 
-from airlock_modules.reading.parsed import Flag, Parsed, Piece
-from airlock_modules.reading.plain import PlainArgument, PlainReading
+from airlock_modules.reading.parsed import Flag, Parsed, Piece, PlainArgument, PlainReading
 from airlock_wire.text import quote
 
 _MAX_SHOWN = 10

@@ -16,7 +16,7 @@ import re
 
 from msgspec import Struct
 
-from airlock_modules.reading.plain import PlainReading
+from airlock_modules.reading.parsed import PlainReading
 from airlock_modules.rules.rule import RuleError
 from airlock_wire.text import quote
 
