@@ -97,6 +97,8 @@ def test_what_is_too_long_to_compare_is_asked_about(
     assert rules_of("run terraform ** apply").find([operation]) == "run terraform ** apply"
     assert rules_of("run tofu ** apply").find([operation]) is None
     assert folded < 1 << 12
+    # The words of a command of ssh are not all made, either.
+    assert len(approvals._split_words(("a " * 2000, "b"))) == 501
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ def _spell_form(form: Sequence[str]) -> tuple[Sequence[str], ...]:
 
 
 def _split_words(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(itertools.chain.from_iterable(map(str.split, words)))
+    split = (word.split(None, _MAX_WORDS) for word in words)
+    return tuple(itertools.islice(itertools.chain.from_iterable(split), _MAX_WORDS + 1))
 
 
 def _fold_all(form: Sequence[str]) -> Iterator[frozenset[str]]:
