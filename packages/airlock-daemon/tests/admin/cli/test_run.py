@@ -134,6 +134,24 @@ def looked_at(*paths: str) -> list[str]:
     return found
 
 
+def test_no_engine_is_run_that_an_agent_may_have_written(
+    world: World, docker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a virtual environment of the workspace, or by a link that leads there."""
+    written = world.workspace / ".venv/bin"
+    written.mkdir(parents=True)
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    (world.root / "links").mkdir()
+    (world.root / "links/docker").symlink_to(written / "docker")
+    StandIn(written / "docker")
+    for place in (written, world.root / "links"):
+        with monkeypatch.context() as changed:
+            changed.setenv("PATH", str(place), prepend=os.pathsep)
+            said = run(world, "run", "my", "--print", "image", status=1).stderr
+        assert f"docker would be {place}/docker, which is in a workspace" in said
+        assert not Path(f"{written}/docker.calls").exists()
+
+
 def choose(world: World, *named: str) -> tuple[Mount, ...]:
     """The directories that a container of the agent gets."""
     setup = world.load()

@@ -49,7 +49,7 @@ def carry_files(
     """
     if volume is None:
         return wiring
-    program = find_engine(volume.engine)
+    program = find_engine(volume.engine, [mount.source for mount in wiring.workspaces])
     image = _await_image(program, volume)
     make_volume(program, volume.home, label=f"{_LABEL}={volume.agent}")
     options = (

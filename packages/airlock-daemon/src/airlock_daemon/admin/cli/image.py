@@ -15,6 +15,7 @@ from airlock_daemon.admin.doctor.containers import advise_engine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
+from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote
 
 ENGINE = "docker"
@@ -62,13 +63,22 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     checks_health: bool = False
 
 
-def find_engine(name: str = ENGINE) -> str:
-    """The path of an engine's command; raises AirlockError if it is not found."""
+def find_engine(name: str, workspaces: Sequence[str]) -> str:
+    """The path of an engine's command; raises AirlockError if it is not found.
+
+    So it does for one in `workspaces`, such as in an active virtual environment: an agent may have
+    written it.
+    """
     program = shutil.which(name)
     if program is None:
         raise AirlockError(
             f"{name} is not on your PATH, and it starts the container",
             hint=f"install the {name} command, or add its directory to PATH",
+        )
+    if leads_through(os.path.abspath(program), workspaces):
+        raise AirlockError(
+            f"{name} would be {program}, which is in a workspace, where an agent writes",
+            hint="remove its directory from PATH: deactivate, for a virtual environment",
         )
     return program
 

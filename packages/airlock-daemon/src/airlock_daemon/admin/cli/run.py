@@ -176,7 +176,10 @@ def run(
     chosen = choose_workspaces(setup, generation, workspace or ())
     workspaces = tuple(chosen)
     volume = find_volume(setup, generation.agent)
-    engine = find_engine(ENGINE if volume is None else volume.engine)
+    engine = find_engine(
+        ENGINE if volume is None else volume.engine,
+        [*generation.workspaces, *(mount.source for mount in workspaces)],
+    )
     described = inspect_image(engine, image)
     user = User.find()
     replaceable = list_replaceable(generation.agent, commands)
