@@ -277,7 +277,7 @@ def test_a_replaced_directory_is_a_fault_that_names_both(world: World) -> None:
     after = world.load_again(before)
     (fault,) = faults(after)
     assert f"another directory: inode {new} on device" in fault
-    assert f"noted was inode {old} on device" in fault
+    assert f"it was inode {old} on device" in fault
     assert fault.endswith("airlock agent trust my")
     world.workspace.rmdir()
     (world.root / "old").rename(world.workspace)
@@ -295,7 +295,7 @@ def test_a_person_can_trust_the_new_directory(world: World) -> None:
     plan = plan_trust(agent, after.state, after.noted[agent.directory])
     (line,) = plan.describe()
     assert line.startswith(f"{world.workspace}: inode {world.workspace.stat().st_ino} on device")
-    assert f"noted was inode {(world.root / 'old').stat().st_ino} on device" in line
+    assert f"it was inode {(world.root / 'old').stat().st_ino} on device" in line
     with ExitStack() as undo:
         plan.apply(undo)
         assert "my" in world.load_again(before).generations

@@ -18,6 +18,13 @@ PLACEHOLDERS = ("{placeholder}", "{secret}")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
+def name_table(module: Module) -> str:
+    """What a person has to write to grant an API of `module`."""
+    has_keys = any(api.aws is not None for api in module.apis)
+    lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if has_keys else ""
+    return f"[{module.name}]{lines}"
+
+
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
     """The APIs of the agent's granted modules and of its profile, and its network."""
     # AWS grants nothing without a table in the profile.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from airlock_daemon.errors import SetupError
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
+from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis, name_table
 from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup
@@ -28,7 +28,6 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trust import Programs, find_file_problem, name_user
 from airlock_daemon.setup.trusted_command import find_command_problem
-from airlock_daemon.setup.ungranted import name_table
 from airlock_modules import (
     DEFAULT_REFS,
     GIT_REMOTE,

@@ -291,7 +291,7 @@ def _explain_unopened(entry: Entry, error: OSError) -> Fault:
 def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
     """The fault of a directory in the place of the noted one."""
     problem = (
-        f"{entry.path} has become another directory: {found.describe()}, and noted was "
+        f"{entry.path} has become another directory: {found.describe()}; it was "
         f"{noted.identity.describe()}"
     )
     remedy = f"put that one back, or accept this one: airlock agent trust {entry.agent}"

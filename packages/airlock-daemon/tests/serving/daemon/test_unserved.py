@@ -164,7 +164,7 @@ def test_a_person_accepts_a_new_directory(world: World, app: Path) -> None:
         reload(world, status=1)
         done = trust(world, status=1)
         assert f"{app}: inode {app.stat().st_ino} on device" in done.stdout
-        assert f"noted was inode {old} on device" in done.stdout
+        assert f"it was inode {old} on device" in done.stdout
         assert not serves(world, "part")
         assert "the running daemon has reloaded" in trust(world).stdout
         assert serves(world, "part")

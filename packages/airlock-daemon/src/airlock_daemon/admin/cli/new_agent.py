@@ -422,7 +422,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
             elif before.identity == noted.identity:
                 yield f"{path}: {now}, as it was noted"
             else:
-                yield f"{path}: {now}; noted was {before.identity.describe()}"
+                yield f"{path}: {now}; it was {before.identity.describe()}"
 
     def apply(self, undo: ExitStack) -> None:
         """Write the notes, and push their undo to `undo`. Raises AirlockError."""

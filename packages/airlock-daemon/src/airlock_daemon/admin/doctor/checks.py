@@ -118,7 +118,7 @@ def _check_service(_around: Surroundings) -> Iterator[Problem]:
     obstacle = manager.find_obstacle()
     if obstacle is not None:
         remedy = obstacle.remedy or "keep running: airlock start --agents FILE"
-        yield Note("the service manager", f"is not there: {obstacle.reason}", remedy)
+        yield Note("the service manager", f"cannot be used: {obstacle.reason}", remedy)
     elif read_exact(manager.file) is None:
         problem = "is not installed: nothing starts the daemon again"
         yield Note(manager.file, problem, "airlock init")
@@ -252,7 +252,7 @@ def _check_ssh_agent(around: Surroundings) -> Iterator[Problem]:
 
         path = find_ssh_agent(around.daemon_environment)
     mine = around.environment.get(_AGENT_SOCKET)
-    again = "airlock init, from a shell that has it"
+    again = "airlock init, or start the daemon again, from a shell that has it"
     if not path:
         problem = "is not set for the daemon: keys that have a passphrase cannot be used"
         yield Note(_AGENT_SOCKET, problem, f"start ssh-agent, then: {again}")
