@@ -55,6 +55,7 @@ def find_faults(found: tuple[Built, ...], shims: tuple[Path, ...], folder: Path)
         yield str(error)
 
 
+@pytest.mark.nightly
 def test_what_the_version_ranges_allow_answers(wheels: Wheels, tmp_path: Path) -> None:
     """A daemon of one release, modules and wire of others, and every shim: all of them answer."""
     shims = tuple(

@@ -103,6 +103,11 @@ def find_block(text: str, start: str) -> str:
 
 
 def find_lines(text: str) -> str:
-    """Return the lines to copy from the output of `agent add --print`: the first indented ones."""
+    """Return the lines to copy from the output of `agent add --print`: the first indented ones.
+
+    Those of an agent that is registered already stand by themselves.
+    """
+    if ":\n\n" not in text:
+        return text
     below = text.partition(":\n\n")[2].partition("\n\n")[0]
     return "\n".join(line.removeprefix("    ") for line in below.splitlines())
