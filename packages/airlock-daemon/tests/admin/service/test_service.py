@@ -11,9 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.next_steps import choose_run
 from airlock_daemon.admin.service.installing import install, start_installed, uninstall
 from airlock_daemon.admin.service.launchd import Launchd
-from airlock_daemon.admin.service.manager import Program, compare, describe_program, seal
+from airlock_daemon.admin.service.manager import (
+    Program,
+    compare,
+    describe_program,
+    find_self,
+    seal,
+)
 from airlock_daemon.admin.service.systemd import Systemd
 from airlock_daemon.errors import AirlockError
 
@@ -45,8 +53,22 @@ def test_the_service_has_what_its_caller_has(monkeypatch: pytest.MonkeyPatch) ->
     caller = {"PATH": "/usr/bin::bin:/bin", "SSH_AUTH_SOCK": "/run/agent", "OTHER": "x"}
     program = describe_program("--agents", "/a", environment=caller)
     assert program.environment == {"PATH": "/usr/bin:/bin", "SSH_AUTH_SOCK": "/run/agent"}
-    assert program.argv == (sys.executable, "-m", "airlock_daemon", "start", "--agents", "/a")
+    own = (sys.executable, "-P", "-m", "airlock_daemon")
+    assert program.argv == (*own, "start", "--agents", "/a")
     assert "SSH_AUTH_SOCK" not in describe_program(environment={}).environment
+
+
+def test_it_imports_nothing_from_where_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may be a workspace, as for the words that other commands print."""
+    (tmp_path / "typer.py").write_text("raise SystemExit('what an agent has written runs')")
+    monkeypatch.setattr(sys, "argv", ["/nowhere/airlock-daemon"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    *printed, _run, _agent = choose_run(Application(), "my")
+    for words in (find_self(), printed):
+        done = subprocess.run([*words, "--version"], cwd=tmp_path, capture_output=True, check=True)
+        assert done.stdout.startswith(b"airlock-daemon ")
 
 
 def test_a_word_that_would_be_another_line_is_refused() -> None:

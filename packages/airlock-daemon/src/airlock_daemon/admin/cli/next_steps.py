@@ -159,10 +159,11 @@ def choose_login(application: Application, name: str) -> tuple[str, ...]:
 
 
 def _program() -> tuple[str, ...]:
-    # In an environment that is not on PATH, the name alone would not be found.
+    # In an environment that is not on PATH, the name alone would not be found. Without -P Python
+    # would import what an agent has put into the current directory.
     if shutil.which("airlock"):
         return ("airlock",)
-    return (sys.executable, "-m", "airlock_daemon")
+    return (sys.executable, "-P", "-m", "airlock_daemon")
 
 
 def _user() -> str:

@@ -63,7 +63,7 @@ def find_self() -> tuple[str, ...]:
     program = os.path.join(folder, "airlock-daemon")
     if name in ("airlock-daemon", "airlock") and os.access(program, os.X_OK):
         return (program,)
-    return (sys.executable, "-m", "airlock_daemon")
+    return (sys.executable, "-P", "-m", "airlock_daemon")
 
 
 # Starting waits until the daemon serves, stopping until its commands have ended.
