@@ -15,13 +15,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.next_steps import choose_run
 from airlock_daemon.admin.service.installing import install, start_installed, uninstall
 from airlock_daemon.admin.service.launchd import Launchd
-from airlock_daemon.admin.service.manager import (
-    Program,
-    compare,
-    describe_program,
-    find_self,
-    seal,
-)
+from airlock_daemon.admin.service.manager import Program, compare, seal
 from airlock_daemon.admin.service.systemd import Systemd
 from airlock_daemon.errors import AirlockError
 
@@ -51,11 +45,11 @@ def test_the_service_has_what_its_caller_has(monkeypatch: pytest.MonkeyPatch) ->
     """PATH without what is relative, the agent if there is one, and the options."""
     monkeypatch.setattr(sys, "argv", ["/nowhere/airlock-daemon"])
     caller = {"PATH": "/usr/bin::bin:/bin", "SSH_AUTH_SOCK": "/run/agent", "OTHER": "x"}
-    program = describe_program("--agents", "/a", environment=caller)
+    program = Program.describe("--agents", "/a", environment=caller)
     assert program.environment == {"PATH": "/usr/bin:/bin", "SSH_AUTH_SOCK": "/run/agent"}
     own = (sys.executable, "-P", "-m", "airlock_daemon")
     assert program.argv == (*own, "start", "--agents", "/a")
-    assert "SSH_AUTH_SOCK" not in describe_program(environment={}).environment
+    assert "SSH_AUTH_SOCK" not in Program.describe(environment={}).environment
 
 
 def test_it_imports_nothing_from_where_it_is_called(
@@ -66,7 +60,7 @@ def test_it_imports_nothing_from_where_it_is_called(
     monkeypatch.setattr(sys, "argv", ["/nowhere/airlock-daemon"])
     monkeypatch.setenv("PATH", "/nowhere")
     *printed, _run, _agent = choose_run(Application(), "my")
-    for words in (find_self(), printed):
+    for words in (Program.find_self(), printed):
         done = subprocess.run([*words, "--version"], cwd=tmp_path, capture_output=True, check=True)
         assert done.stdout.startswith(b"airlock-daemon ")
 
@@ -74,7 +68,7 @@ def test_it_imports_nothing_from_where_it_is_called(
 def test_a_word_that_would_be_another_line_is_refused() -> None:
     """A unit is made of lines."""
     with pytest.raises(AirlockError, match="cannot be written"):
-        describe_program("--agents", "/a\nExecStartPost=/bin/evil", environment={})
+        Program.describe("--agents", "/a\nExecStartPost=/bin/evil", environment={})
 
 
 def test_an_edited_file_is_known() -> None:

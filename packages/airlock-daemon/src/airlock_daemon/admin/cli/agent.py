@@ -33,7 +33,7 @@ from airlock_daemon.admin.cli.wiring import Mount, Wiring, find_volume, list_rep
 from airlock_daemon.admin.listening import is_served
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
-from airlock_daemon.admin.service.manager import find_self
+from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
@@ -417,7 +417,7 @@ def find_lasting_shim() -> str | None:
 
     It is beside the called command; otherwise the result of `find_shim`, or None.
     """
-    beside = os.path.join(os.path.dirname(find_self()[0]), "airlock-shim")
+    beside = os.path.join(os.path.dirname(Program.find_self()[0]), "airlock-shim")
     if os.access(beside, os.X_OK):
         return beside
     try:

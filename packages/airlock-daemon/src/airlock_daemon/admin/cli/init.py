@@ -14,7 +14,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.new_files import REGISTRATION, STARTER
 from airlock_daemon.admin.service.installing import find_manager, install, uninstall
-from airlock_daemon.admin.service.manager import Program, describe_program
+from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.checking import check_files
@@ -133,4 +133,4 @@ def _make_files(locations: Locations, registration: str) -> Iterator[str]:
 
 def _describe(application: Application, registration: str) -> Program:
     locations = msgspec.structs.replace(application.locations, agents=registration)
-    return describe_program(*locations.options, environment=os.environ)
+    return Program.describe(*locations.options, environment=os.environ)

@@ -27,7 +27,7 @@ from airlock_daemon.admin.migrate.layout import (
 from airlock_daemon.admin.migrate.planning import Service, plan_migration
 from airlock_daemon.admin.migrate.steps import UNDO, Plan
 from airlock_daemon.admin.service.installing import find_manager
-from airlock_daemon.admin.service.manager import describe_program
+from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.paths import Locations
@@ -166,7 +166,7 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
 def _work_out(locations: Locations) -> Plan:
     manager = find_manager()
     after = msgspec.structs.replace(locations, agents=locations.registration_file)
-    program = describe_program(*after.options, environment=os.environ)
+    program = Program.describe(*after.options, environment=os.environ)
     return plan_migration(
         locations,
         look(locations),

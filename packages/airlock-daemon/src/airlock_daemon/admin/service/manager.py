@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import msgspec
 
@@ -32,38 +32,38 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         """The argv that makes that daemon reload, and waits for it."""
         return (*self.words, "reload", *self.options)
 
+    @classmethod
+    def describe(cls, *options: str, environment: Mapping[str, str]) -> Self:
+        """`start` with these options and the caller's PATH and SSH_AUTH_SOCK.
 
-def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
-    """`start` with these options and the caller's PATH and SSH_AUTH_SOCK.
+        Relative entries of PATH are left out: they have no meaning for a service. Raises
+        AirlockError if a word cannot be written to the service's file.
+        """
+        entries = environment.get("PATH", os.defpath).split(os.pathsep)
+        kept = {"PATH": os.pathsep.join(filter(os.path.isabs, entries))}
+        if agent := environment.get("SSH_AUTH_SOCK"):
+            kept["SSH_AUTH_SOCK"] = agent
+        program = cls(words=Program.find_self(), options=options, environment=kept)
+        for text in (*program.argv, *kept.values()):
+            if not text.isprintable():
+                raise AirlockError(
+                    f"{quote(text)} cannot be written to the file of a service",
+                    hint="rename it, without characters that cannot be printed",
+                )
+        return program
 
-    Relative entries of PATH are left out: they have no meaning for a service. Raises AirlockError
-    if a word cannot be written to the service's file.
-    """
-    entries = environment.get("PATH", os.defpath).split(os.pathsep)
-    kept = {"PATH": os.pathsep.join(filter(os.path.isabs, entries))}
-    if agent := environment.get("SSH_AUTH_SOCK"):
-        kept["SSH_AUTH_SOCK"] = agent
-    program = Program(words=find_self(), options=options, environment=kept)
-    for text in (*program.argv, *kept.values()):
-        if not text.isprintable():
-            raise AirlockError(
-                f"{quote(text)} cannot be written to the file of a service",
-                hint="rename it, without characters that cannot be printed",
-            )
-    return program
+    @staticmethod
+    def find_self() -> tuple[str, ...]:
+        """The words that run this program again, the first one an absolute path.
 
-
-def find_self() -> tuple[str, ...]:
-    """The words that run this program again, the first one an absolute path.
-
-    A symlink is kept, so that a newer version may replace its target. If called as `airlock`, it is
-    the `airlock-daemon` beside it.
-    """
-    folder, name = os.path.split(os.path.abspath(sys.argv[0]))
-    program = os.path.join(folder, "airlock-daemon")
-    if name in ("airlock-daemon", "airlock") and os.access(program, os.X_OK):
-        return (program,)
-    return (sys.executable, "-P", "-m", "airlock_daemon")
+        A symlink is kept, so that a newer version may replace its target. If called as `airlock`,
+        it is the `airlock-daemon` beside it.
+        """
+        folder, name = os.path.split(os.path.abspath(sys.argv[0]))
+        program = os.path.join(folder, "airlock-daemon")
+        if name in ("airlock-daemon", "airlock") and os.access(program, os.X_OK):
+            return (program,)
+        return (sys.executable, "-P", "-m", "airlock_daemon")
 
 
 # Starting waits until the daemon serves, stopping until its commands have ended.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import ClassVar, Self
 
-from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
+from airlock_daemon.platform.linux.cgroup import Cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 
@@ -72,7 +72,7 @@ class Groups:
         """
         is_told = environment.get(DELEGATED) == "1"
         try:
-            own = find_cgroup(os.getpid())
+            own = Cgroup.find(os.getpid())
             if own is None:
                 return "there is no cgroup of version 2"
             is_below = own.name == cls.DAEMON and (is_told or own.above.is_delegated)

@@ -88,15 +88,15 @@ class Cgroup(msgspec.Struct, frozen=True):
                     changed.poll(left * 1000)
         return True
 
-
-def find_cgroup(pid: int) -> Cgroup | None:
-    """The cgroup of a process, None without a cgroup2 file system. Raises OSError."""
-    entries = read_process_entry(pid, "cgroup").split("\n")
-    path = next((line.removeprefix(_OURS) for line in entries if line.startswith(_OURS)), None)
-    if path is None:
+    @staticmethod
+    def find(pid: int) -> "Cgroup | None":
+        """The cgroup of a process, None without a cgroup2 file system. Raises OSError."""
+        entries = read_process_entry(pid, "cgroup").split("\n")
+        path = next((line.removeprefix(_OURS) for line in entries if line.startswith(_OURS)), None)
+        if path is None:
+            return None
+        for row in read_own_mounts():
+            below = relative_to(path, row.root) if row.kind == "cgroup2" else None
+            if below is not None:
+                return Cgroup(join_below(row.point, below))
         return None
-    for row in read_own_mounts():
-        below = relative_to(path, row.root) if row.kind == "cgroup2" else None
-        if below is not None:
-            return Cgroup(join_below(row.point, below))
-    return None

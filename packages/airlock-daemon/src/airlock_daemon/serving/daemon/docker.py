@@ -16,12 +16,7 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
-from airlock_daemon.boundary.brokers.docker.logins import (
-    Configuration,
-    find_login,
-    read_configuration,
-    write_header,
-)
+from airlock_daemon.boundary.brokers.docker.logins import Configuration
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import send_final
 from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
@@ -364,10 +359,10 @@ async def _find_registry_login(
         helpers = partial(
             _ask_helper, shared, agent, generation.programs.path, directory.descriptor
         )
-        login = await find_login(configuration, registry, generation.programs, helpers)
+        login = await configuration.find_login(registry, generation.programs, helpers)
     finally:
         await directory.release(agent.removals)
-    return None if login is None else write_header(login)
+    return None if login is None else login.write_header()
 
 
 def _read_logins_beside(
@@ -399,7 +394,7 @@ def _read_logins(
         content = b""
     except OSError as error:
         raise _refuse_logins(f"{quote(path)} cannot be read: {error.strerror}") from error
-    configuration = None if content is None else read_configuration(content)
+    configuration = None if content is None else Configuration.read(content)
     if configuration is None:
         raise _refuse_logins(f"{quote(path)} is no configuration of docker")
     return configuration

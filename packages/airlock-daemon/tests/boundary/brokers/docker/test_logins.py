@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.boundary.brokers.docker.logins import (
+    Configuration,
     Login,
-    find_login,
     list_spellings,
-    read_configuration,
-    write_header,
 )
 from airlock_daemon.setup.trust import Programs
 
@@ -26,7 +24,7 @@ from airlock_daemon.setup.trust import Programs
 )
 def test_a_login_is_written_for_the_engine(login: Login, said: dict[str, str]) -> None:
     """Name and password are apart, as the engine reads them; a token is one."""
-    header = write_header(login)
+    header = login.write_header()
     assert header is not None
     assert json.loads(urlsafe_b64decode(header)) == said
 
@@ -34,7 +32,7 @@ def test_a_login_is_written_for_the_engine(login: Login, said: dict[str, str]) -
 @pytest.mark.parametrize("login", [Login(), Login(auth="?"), Login(auth=b64encode(b"me").decode())])
 def test_what_is_no_login_is_none(login: Login) -> None:
     """An empty or broken entry is as none."""
-    assert write_header(login) is None
+    assert login.write_header() is None
 
 
 def test_dockers_own_registry_has_its_old_name() -> None:
@@ -72,9 +70,9 @@ class Helpers:
 
     async def find(self, configuration: object, registry: str) -> Login | None:
         """The login at a registry of that configuration."""
-        found = read_configuration(json.dumps(configuration).encode())
+        found = Configuration.read(json.dumps(configuration).encode())
         assert found is not None
-        return await find_login(found, registry, self.programs, self.ask)
+        return await found.find_login(registry, self.programs, self.ask)
 
 
 async def test_a_helper_is_asked_for_the_registry_of_the_call_alone(tmp_path: Path) -> None:

@@ -31,6 +31,19 @@ class Login(msgspec.Struct, omit_defaults=True):
         """Whether it has any login."""
         return bool(self.auth or self.identity or self.registry)
 
+    def write_header(self) -> bytes | None:
+        """The login as the engine's `X-Registry-Auth`; None if it is none."""
+        said: dict[str, str] = {}
+        if self.identity:
+            said = {"identitytoken": self.identity}
+        elif self.registry:
+            said = {"registrytoken": self.registry}
+        else:
+            with suppress(ValueError):
+                user, colon, password = b64decode(self.auth).decode().partition(":")
+                said = {"username": user, "password": password} if colon else {}
+        return urlsafe_b64encode(msgspec.json.encode(said)) if said else None
+
 
 class Configuration(msgspec.Struct):
     """The parts of a configuration that concern logins."""
@@ -52,20 +65,36 @@ class Configuration(msgspec.Struct):
             if not login and registry not in helpers and _is_name(store):
                 yield registry, _PREFIX + store
 
+    @staticmethod
+    def read(content: bytes) -> "Configuration | None":
+        """Parse a configuration; None if docker could not parse it either."""
+        try:
+            return msgspec.json.decode(content or b"{}", type=Configuration)
+        except msgspec.DecodeError:
+            return None
+
+    async def find_login(self, registry: str, programs: Programs, ask: RunProgram) -> Login | None:
+        """The login at one registry, by its name in an image's; None if there is none.
+
+        A helper is called as docker calls it: `get`, with the registry on stdin. One that fails or
+        has no login counts as if nobody had logged in; the daemon logs it.
+        """
+        for name in list_spellings(registry):
+            login = (self.auths or {}).get(name)
+            if login:
+                return login
+        helpers = dict(self.list_asked())
+        for name in list_spellings(registry):
+            if name in helpers:
+                return await _ask_helper(name, helpers[name], programs, ask)
+        return None
+
 
 class _Answer(msgspec.Struct):
     """A helper's answer to `get`."""
 
     user: str = msgspec.field(name="Username")
     secret: str = msgspec.field(name="Secret")
-
-
-def read_configuration(content: bytes) -> Configuration | None:
-    """Parse a configuration; None if docker could not parse it either."""
-    try:
-        return msgspec.json.decode(content or b"{}", type=Configuration)
-    except msgspec.DecodeError:
-        return None
 
 
 def read_answer(printed: bytes) -> Login | None:
@@ -78,25 +107,6 @@ def read_answer(printed: bytes) -> Login | None:
         return Login(identity=answer.secret)
     pair = f"{answer.user}:{answer.secret}".encode()
     return Login(auth=b64encode(pair).decode())
-
-
-async def find_login(
-    configuration: Configuration, registry: str, programs: Programs, ask: RunProgram
-) -> Login | None:
-    """The login at one registry, by its name in an image's; None if there is none.
-
-    A helper is called as docker calls it: `get`, with the registry on stdin. One that fails or has
-    no login counts as if nobody had logged in; the daemon logs it.
-    """
-    for name in list_spellings(registry):
-        login = (configuration.auths or {}).get(name)
-        if login:
-            return login
-    helpers = dict(configuration.list_asked())
-    for name in list_spellings(registry):
-        if name in helpers:
-            return await _ask_helper(name, helpers[name], programs, ask)
-    return None
 
 
 async def _ask_helper(
@@ -124,20 +134,6 @@ def list_spellings(registry: str) -> tuple[str, ...]:
     if registry == "docker.io":
         return ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
     return (registry, f"https://{registry}", f"https://{registry}/v1/", f"https://{registry}/v2/")
-
-
-def write_header(login: Login) -> bytes | None:
-    """A login as the engine's `X-Registry-Auth`; None if it is none."""
-    said: dict[str, str] = {}
-    if login.identity:
-        said = {"identitytoken": login.identity}
-    elif login.registry:
-        said = {"registrytoken": login.registry}
-    else:
-        with suppress(ValueError):
-            user, colon, password = b64decode(login.auth).decode().partition(":")
-            said = {"username": user, "password": password} if colon else {}
-    return urlsafe_b64encode(msgspec.json.encode(said)) if said else None
 
 
 def _is_name(name: str) -> bool:
