@@ -96,8 +96,9 @@ def test_no_memory_of_a_tool_is_left_in_the_workspace(world: World) -> None:
     allowed = ("prlimit", "--core=unlimited:unlimited", "--")
     with Daemon(world, before=allowed) as daemon, daemon.connect() as connection:
         script = "grep core /proc/self/limits; exec sleep 60"
-        more = {"cwd": str(world.workspace), "features": ["signals", "exit-signal"]}
-        connection.sendall(request("sh", "-c", script, **more))
+        features = ["signals", "exit-signal"]
+        asked = request("sh", "-c", script, cwd=str(world.workspace), features=features)
+        connection.sendall(asked)
         said = read_until(connection, "bytes")
         connection.sendall(b'{"jsonrpc":"2.0","method":"signal","params":{"name":"SIGQUIT"}}\n')
         ended = read_answer(connection)
