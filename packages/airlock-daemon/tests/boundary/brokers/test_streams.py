@@ -15,8 +15,10 @@ from git_world import Remote, make_world
 
 from airlock_daemon.boundary.brokers.git.conversation import Transport
 from airlock_daemon.boundary.brokers.git.streams import ClientStreams
+from airlock_daemon.boundary.connection import descriptors
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.identity.peer import Peer
 from running import Daemon
 from worlds import ANY_REF
 
@@ -249,3 +251,23 @@ async def test_room_in_a_pipe_whose_lock_is_held_is_made_in_a_thread(
     assert os.read(answers[0], 1) == b""
     for number in (client[1], answers[0], null):
         os.close(number)
+
+
+async def test_what_the_kernel_lists_of_a_descriptor_is_read_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names each lock of the file (proc_pid_fdinfo(5)), of which a client can make very many."""
+    asked = []
+
+    def note(number: int) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        asked.append(number)
+
+    monkeypatch.setattr(descriptors, "read_mount_id", note)
+    numbers = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+    passed = ClientDescriptors(numbers, Closer())
+    passed.examine()
+    peer = Peer(pid=1, uid=0, kind="container")
+    assert not await passed.are_usable(peer, trio.CapacityLimiter(1))
+    assert asked == numbers
+    passed.close()

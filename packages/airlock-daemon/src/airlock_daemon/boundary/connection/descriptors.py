@@ -36,6 +36,7 @@ from airlock_daemon.platform.system import (
     read_process_file,
     splice,
 )
+from airlock_daemon.platform.threads import run_in_thread
 
 T = TypeVar("T")
 
@@ -276,17 +277,22 @@ class ClientDescriptors:
             )
         self.kinds = tuple(map(_name_kind, self.numbers))
 
-    def are_usable(self, peer: Peer) -> bool:
+    async def are_usable(self, peer: Peer, lookups: trio.CapacityLimiter) -> bool:
         """Whether they are what their names claim, without querying a file system of the client.
 
         The kernel reports the mount on which a file was opened, and that mount's type in the peer's
         mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal must be on devpts.
-        On the daemon's own host the names are trusted otherwise.
+        On the daemon's own host the names are trusted otherwise. It also lists the file's locks, of
+        which a client can make very many, so it is asked in a thread of `lookups`.
         """
-        is_local = peer.kind == "local"
-        plain = {"pipe", "null"} if is_local else {"pipe"}
+        plain = {"pipe", "null"} if peer.kind == "local" else {"pipe"}
         if plain.issuperset(self.kinds):
             return True
+        look = partial(self._are_on_own_mounts, peer)
+        return await run_in_thread(look, limiter=lookups, abandon_on_cancel=False)
+
+    def _are_on_own_mounts(self, peer: Peer) -> bool:
+        is_local = peer.kind == "local"
         pairs = zip(self.numbers, self.kinds, strict=True)
         named = [(number, kind) for number, kind in pairs if kind != "pipe"]
         types = _mount_types(peer)
@@ -297,7 +303,7 @@ class ClientDescriptors:
         )
 
     def close(self, *, is_usable: bool = False) -> None:
-        """Close them asynchronously. `is_usable`: `are_usable` accepted them."""
+        """Close them asynchronously. `is_usable`: `are_usable` accepted them, or those in use."""
         if self.numbers:
             numbers, self.numbers = self.numbers, ()
             self.closer.close(numbers, is_usual=is_usable)

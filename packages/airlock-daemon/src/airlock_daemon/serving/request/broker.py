@@ -131,14 +131,11 @@ def find_broker(module: Module) -> Broker:
     raise ValueError(module.broker)
 
 
-def may_pass(call: Call, peer: Peer) -> bool:
-    """Whether a broker may use the client's descriptors.
-
-    The program may get stdin and stdout if they are pipes, but never stderr.
-    """
+def may_pass(call: Call) -> bool:
+    """Whether a broker may use the client's stdin and stdout, which have to be pipes."""
     passed = call.passed
     has_some = call.generation.pass_descriptors and bool(passed.numbers)
-    return has_some and passed.kinds[:2] == ("pipe", "pipe") and passed.are_usable(peer)
+    return has_some and passed.kinds[:2] == ("pipe", "pipe")
 
 
 class OwnConversation(Protocol):
@@ -148,9 +145,9 @@ class OwnConversation(Protocol):
         """Run it to its end; `say` receives text for stderr."""
 
 
-def agree_on_streams(request: Request, module: Module, call: Call, peer: Peer) -> AgreedFeatures:
+def agree_on_streams(request: Request, module: Module, call: Call) -> AgreedFeatures:
     """The features for a conversation in bytes. Raises Denied if the client lacks one."""
-    terms = agree(request, may_pass=may_pass(call, peer), is_captured=True)
+    terms = agree(request, may_pass=may_pass(call), is_captured=True)
     if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
         raise Denied(
             f"{module.name} needs a client that sends its stdin and takes any bytes",

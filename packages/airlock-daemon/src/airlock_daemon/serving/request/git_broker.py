@@ -55,7 +55,7 @@ class GitBroker:
         peer: Peer,
     ) -> Job:
         """Plan the conversation; raises Denied if the client lacks a needed feature."""
-        terms = agree_on_streams(request, module, call, peer)
+        terms = agree_on_streams(request, module, call)
         line = None
         if isinstance(admitted, SshRemote):
             line = CommandLine(

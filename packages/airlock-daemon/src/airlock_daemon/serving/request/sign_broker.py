@@ -44,7 +44,7 @@ class SignBroker:
         return Job(
             generation=call.generation,
             module=module,
-            terms=agree_on_streams(request, module, call, peer),
+            terms=agree_on_streams(request, module, call),
             peer=peer,
             command_line=None,
             broker_run=_SignRun(admitted, requester),

@@ -52,7 +52,7 @@ class SshBroker:
         """Plan to run ssh like a tool."""
         generation = call.generation
         is_captured = generation.agent.hooks.post_exec is not None
-        can_pass = not is_captured and may_pass(call, peer)
+        can_pass = not is_captured and may_pass(call)
         terms = agree(request, may_pass=can_pass, is_captured=is_captured)
         client = request.env if terms.uses("env") else {}
         sent = select_forwarded(client, module.forward)

@@ -56,7 +56,7 @@ async def run_tool(
         access = await _prepare_access(module, call) if module.apis else None
 
         program = call.generation.programs.demand(module.bin)
-        job = plan_tool(
+        job = await plan_tool(
             request,
             module,
             call=call,
@@ -193,7 +193,7 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
     return await call.agent.apis.prepare()
 
 
-def plan_tool(
+async def plan_tool(
     request: Request,
     module: Module,
     *,
@@ -213,7 +213,7 @@ def plan_tool(
     programs, passed = generation.programs, call.passed
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
-    may_pass = may_pass and passed.are_usable(peer)
+    may_pass = may_pass and await passed.are_usable(peer, call.agent.lookups)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     client = request.env if terms.uses("env") else {}
     term = find_term(request, terms, passed)
