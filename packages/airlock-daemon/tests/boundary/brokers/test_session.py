@@ -289,22 +289,19 @@ def _try_session(daemon: Daemon, host: str, *, is_refused: bool) -> None:
     assert read_notes(daemon.world) == []
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_no_forge_is_asked_for_a_credential(start: Start) -> None:
+    """Also where the profile names it, and the agent has no git."""
+    daemon = start()
+    for command in (
         "git-lfs-authenticate a/b upload",
         "git\tlfs-authenticate a/b upload",
         "git-lfs-transfer a/b upload",
         "personal_access_token x api 30",
         "'personal_access'_token x api",
         "2fa_recovery_codes",
-    ],
-)
-def test_no_forge_is_asked_for_a_credential(start: Start, command: str) -> None:
-    """Also where the profile names it, and the agent has no git."""
-    daemon = start()
-    error = daemon.ask("ssh", "git@host", *command.split(" ")).error
-    assert "answers such a command with a credential" in error["message"]
+    ):
+        error = daemon.ask("ssh", "git@host", *command.split(" ")).error
+        assert "answers such a command with a credential" in error["message"]
     assert read_notes(daemon.world) == []
 
 
