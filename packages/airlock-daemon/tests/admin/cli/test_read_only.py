@@ -8,7 +8,7 @@ import pytest
 
 from airlock_daemon.admin.cli.read_only import protect
 from airlock_daemon.admin.cli.wiring import Mount
-from airlock_daemon.boundary.identity.neighbours import Mounted, list_mounted
+from airlock_daemon.boundary.identity.neighbours import Mounted
 from airlock_daemon.errors import AirlockError
 from boxing import boxed_world, needs_bubblewrap
 from mounting import container
@@ -133,7 +133,7 @@ def test_a_box_that_waits_for_a_command_could_not() -> None:
             daemon.wait_until(lambda: not is_refused(world.workspace))
 
             def waits() -> bool:
-                return any(has(each, world.workspace) for each in list_mounted())
+                return any(has(each, world.workspace) for each in Mounted.list_all())
 
             def waits_unnoticed() -> bool:
                 # What others mount on this host closes the one that waits.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.boundary.identity.neighbours import find_mounted, list_mounted
+from airlock_daemon.boundary.identity.neighbours import Mounted
 from boxing import needs_bubblewrap
 from mounting import container
 
@@ -23,19 +23,19 @@ def test_a_container_with_a_socket_is_an_agents(sockets: Path) -> None:
     """What it may write counts, at whatever path it has that, and goes with it."""
     workspace, kept = str(sockets.parent / "workspace"), str(sockets.parent / "kept")
     mounts = ("--bind", workspace, "/srv/app", "--ro-bind", kept, "/kept")
-    assert workspace not in find_mounted(str(sockets))
+    assert workspace not in Mounted.find_writable(str(sockets))
     with container("--ro-bind", str(sockets / "other"), "/run/airlock", *mounts):
-        found = find_mounted(str(sockets))
+        found = Mounted.find_writable(str(sockets))
         assert workspace in found
         assert kept not in found
-    assert workspace not in find_mounted(str(sockets))
+    assert workspace not in Mounted.find_writable(str(sockets))
 
 
 def test_a_container_without_one_is_nobodys(sockets: Path) -> None:
     """A person may mount what they like into containers of their own."""
     workspace = str(sockets.parent / "workspace")
     with container("--bind", workspace, "/srv/app"):
-        assert find_mounted(str(sockets)) == ()
+        assert Mounted.find_writable(str(sockets)) == ()
 
 
 def test_what_only_waits_is_passed_over(sockets: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_only_waits_is_passed_over(sockets: Path) -> None:
     cat, other = (find_identity(path) for path in ("/usr/bin/cat", "/usr/bin/true"))
 
     def has_it(*waiting: tuple[int, int]) -> bool:
-        mounted = (each.get("/srv/app") for each in list_mounted(frozenset(waiting)))
+        mounted = (each.get("/srv/app") for each in Mounted.list_all(frozenset(waiting)))
         return any(each is not None and workspace in each.paths for each in mounted)
 
     with container("--bind", workspace, "/srv/app"):

@@ -11,7 +11,7 @@ import msgspec
 
 from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.boundary.command.launcher import find_launcher
-from airlock_daemon.boundary.identity.neighbours import Mounted, list_mounted
+from airlock_daemon.boundary.identity.neighbours import Mounted
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.platform.system import open_without_links
@@ -42,7 +42,7 @@ class ReadOnly(msgspec.Struct, frozen=True):
 
     def clean(self) -> Iterator[str]:
         """Remove the unused placeholders; yields which ones stay, and why."""
-        mounted = list_mounted() if self.placeholders else ()
+        mounted = Mounted.list_all() if self.placeholders else ()
         in_use = {path for each in mounted for found in each.values() for path in found.paths}
         for each in reversed(self.placeholders):
             if each.path in in_use:
@@ -186,7 +186,7 @@ def _refuse_replaceable(steps: list[str], workspace: str) -> None:
     The engine would follow it, and mount its target. A container that mounts each step itself
     cannot, nor can a prewarmed box.
     """
-    for mounted in list_mounted(_find_waiting_programs()):
+    for mounted in Mounted.list_all(_find_waiting_programs()):
         if any(_can_replace(steps, point, mounted) for point in mounted):
             raise AirlockError(
                 f"a container or a boxed command that runs can write to {workspace}, and put "

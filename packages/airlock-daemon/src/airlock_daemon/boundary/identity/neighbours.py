@@ -24,38 +24,38 @@ class Mounted(msgspec.Struct, frozen=True):
     paths: tuple[str, ...]
     is_writable: bool
 
+    @staticmethod
+    def list_all(
+        waiting: AbstractSet[tuple[int, int]] = frozenset(),
+    ) -> "Iterator[dict[str, Mounted]]":
+        """The mounts of each running container and box, by path.
 
-def find_mounted(sockets_dir: str) -> tuple[str, ...]:
-    """The host directories that agents' containers can write now.
+        Skips those that run only `waiting` programs, given by device and inode: prewarmed boxes.
+        """
+        host = read_own_mounts()
+        for rows, processes in _list_namespaces(host):
+            if waiting and all(_find_program(each) in waiting for each in processes):
+                continue
+            yield {
+                row.point: Mounted(tuple(host.find_shown(row)), not row.read_only)
+                for row in rows
+                if not row.is_pseudo
+            }
 
-    `sockets_dir` is a real path. Takes some milliseconds for hundreds of processes.
-    """
-    host = read_own_mounts()
-    found: dict[str, None] = {}
-    for rows, _ in _list_namespaces(host):
-        shown = {row.point: tuple(host.find_shown(row)) for row in rows}
-        if any(is_within(each, sockets_dir) for places in shown.values() for each in places):
-            writable = (row for row in rows if not row.read_only and not row.is_pseudo)
-            found |= dict.fromkeys(each for row in writable for each in shown[row.point])
-    return tuple(found)
+    @staticmethod
+    def find_writable(sockets_dir: str) -> tuple[str, ...]:
+        """The host directories that agents' containers can write now.
 
-
-def list_mounted(
-    waiting: AbstractSet[tuple[int, int]] = frozenset(),
-) -> Iterator[dict[str, Mounted]]:
-    """The mounts of each running container and box, by path.
-
-    Skips those that run only `waiting` programs, given by device and inode: prewarmed boxes.
-    """
-    host = read_own_mounts()
-    for rows, processes in _list_namespaces(host):
-        if waiting and all(_find_program(each) in waiting for each in processes):
-            continue
-        yield {
-            row.point: Mounted(tuple(host.find_shown(row)), not row.read_only)
-            for row in rows
-            if not row.is_pseudo
-        }
+        `sockets_dir` is a real path. Takes some milliseconds for hundreds of processes.
+        """
+        host = read_own_mounts()
+        found: dict[str, None] = {}
+        for rows, _ in _list_namespaces(host):
+            shown = {row.point: tuple(host.find_shown(row)) for row in rows}
+            if any(is_within(each, sockets_dir) for places in shown.values() for each in places):
+                writable = (row for row in rows if not row.read_only and not row.is_pseudo)
+                found |= dict.fromkeys(each for row in writable for each in shown[row.point])
+        return tuple(found)
 
 
 def _list_namespaces(host: MountTable) -> Iterator[tuple[MountTable, tuple[int, ...]]]:

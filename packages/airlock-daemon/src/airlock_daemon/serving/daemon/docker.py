@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.egress.conversation import send_final
 from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.identity.neighbours import find_mounted
+from airlock_daemon.boundary.identity.neighbours import Mounted
 from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.boundary.workspace.mapping import find_other
 from airlock_daemon.boundary.workspace.temporary import Workspace
@@ -370,7 +370,7 @@ def _read_logins_beside(
 ) -> Configuration:
     beside: tuple[str, ...] = ()
     if reserved.sockets_dir is not None:
-        beside = find_mounted(reserved.sockets_dir)
+        beside = Mounted.find_writable(reserved.sockets_dir)
     return _read_logins(reserved, environment, (*written, *beside))
 
 
