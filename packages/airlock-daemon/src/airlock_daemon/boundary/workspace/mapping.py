@@ -58,6 +58,8 @@ def find_other(directory: str, *, target: str, rows: MountTable, host: MountTabl
     return None if (own.device, here) == (seen.device, there) else there
 
 
+_NO_MOUNTS = MountTable()
+
 _ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")
 
 
@@ -117,14 +119,14 @@ class Mounts:
         self,
         agent: Agent,
         *,
-        rows: MountTable | None = None,
+        rows: MountTable = _NO_MOUNTS,
         is_proven: bool = False,
         failure: Failed | None = None,
         makes_devices: bool = False,
         host_paths: HostPaths | None = None,
     ) -> None:
         self.agent = agent
-        self.rows = rows or MountTable()
+        self.rows = rows
         self.is_proven = is_proven
         self.failure = failure
         self.makes_devices = makes_devices
