@@ -64,7 +64,7 @@ const changes =
 /// Data in and out of descriptors that are open.
 const transfer =
     \\read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek
-    \\sendfile copy_file_range splice tee readahead fadvise64 cachestat flock fcntl dup dup2 dup3
+    \\sendfile copy_file_range readahead fadvise64 cachestat flock fcntl dup dup2 dup3
     \\sync syncfs fsync fdatasync sync_file_range
 ;
 

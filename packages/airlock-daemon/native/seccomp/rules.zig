@@ -54,6 +54,10 @@ pub const always = [_]Rule{
     // register; those of clone3 are in memory, which a filter cannot read.
     .{ .name = "clone", .alternatives = &.{&.{.{ .argument = 0, .mask = namespaces, .values = &.{0} }}} },
     .{ .name = "clone3", .refusal = .NOSYS },
+    // A page that a client has put into a fifo of the workspace, and whose lock it holds, must not get to the
+    // daemon: whoever reads it waits. So answers a file that cannot be spliced, and programs copy.
+    .{ .name = "splice", .refusal = .INVAL },
+    .{ .name = "tee", .refusal = .INVAL },
     // Neither typing into a terminal (TIOCSTI; TIOCLINUX pastes), nor another line discipline for it, which
     // would load drivers that nothing in a box needs.
     .{ .name = "ioctl", .alternatives = &.{&.{.{ .argument = 1, .values = &.{

@@ -96,6 +96,25 @@ def test_the_kernel_would_answer_otherwise() -> None:
     assert errno.EPERM not in read_answers("", TRY_CALLS, CALLS).values()
 
 
+TRY_PIPES = """
+one, other = os.pipe(), os.pipe()
+os.write(one[1], b"xx")
+moved = call("splice", one[0], 0, other[1], 0, 1, 0)
+copied = call("tee", one[0], other[1], 1, 0)
+print(json.dumps({"splice": moved, "tee": copied}))
+"""
+
+
+@pytest.mark.parametrize("sockets", SOCKETS)
+def test_a_page_of_a_client_gets_into_no_pipe_of_the_daemon(sockets: str) -> None:
+    """From a fifo of the workspace: a client may hold its lock, for which a reader waits.
+
+    EINVAL says that these files cannot be spliced; programs then copy.
+    """
+    answers = read_answers(sockets, TRY_PIPES)
+    assert answers == {"splice": errno.EINVAL, "tee": errno.EINVAL}
+
+
 # Calls that would do what an attack wants, as it would make them.
 ATTACKS = """
 def attack():
