@@ -9,7 +9,7 @@ import pytest
 from e2e.world import engine
 from e2e.world.command import Completed, run
 from e2e.world.executables import Executables
-from e2e.world.images import make_docker_sdk
+from e2e.world.images import make_tools
 from e2e.world.installation import Installation
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ hosts = ["canary"]
 def image(alone: None) -> Iterator[str]:
     """The image, on a Debian that is made here."""
     name = f"airlock-e2e/canary-{engine.WORKER}"
-    words = ("build", "--quiet", f"--tag={name}", f"--build-arg=BASE={make_docker_sdk()}")
+    words = ("build", "--quiet", f"--tag={name}", f"--build-arg=BASE={make_tools()}")
     file = _CHECKOUT / "docker/Dockerfile.canary"
     engine.docker(*words, f"--file={file}", str(_CANARY.parent)).succeeded()
     yield name

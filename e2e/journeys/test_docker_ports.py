@@ -12,7 +12,7 @@ import pytest
 from e2e.world.command import run
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
-from e2e.world.images import Images, make_docker_sdk, temporary_image
+from e2e.world.images import Images, make_tools, temporary_image
 from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
@@ -180,7 +180,7 @@ def place(
     stages: dict[str, Stage], executables: Executables, images: Images, ground: Path
 ) -> Iterator[Place]:
     """Return the person, while the daemon and the API's server run."""
-    stage, image = stages["user"], make_docker_sdk()
+    stage, image = stages["user"], make_tools()
     project = Project.make(stage.account, ground / "ported", stage.server.make_repository("ported"))
     (ground / "forge-of-ports").mkdir()
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
-from e2e.world.images import Images, make_builder, make_buildx_client, make_docker_sdk
+from e2e.world.images import Images, make_builder, make_buildx_client, make_tools
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
@@ -109,7 +109,7 @@ def place(
         yield Place(
             person=person,
             project=project,
-            image=make_docker_sdk(),
+            image=make_tools(),
             busybox=images.busybox,
             registry=docker_errand,
         )

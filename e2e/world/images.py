@@ -32,17 +32,18 @@ DEBIAN_PACKAGES = (
     "openssh-server",
     "socat",
 )
+DOCKER_PACKAGES = ("docker-cli", "docker-compose")
+TOOL_PACKAGES = (
+    *DOCKER_PACKAGES,
+    *("ca-certificates", "curl", "gh", "git", "npm", "python3-pip", "redis-server"),
+)
 WORKSTATION_PACKAGES = (
     *DEBIAN_PACKAGES,
-    *("ansible-core", "cargo", "nodejs", "pre-commit", "rsync"),
+    *("ansible-core", "awscli", "cargo", "nodejs", "pre-commit", "python3-pip", "rsync"),
 )
-API_PACKAGES = ("ca-certificates", "curl", "gh", "git", "npm", "python3-pip")
 LANGUAGE_PACKAGES = (
-    *("awscli", "ca-certificates", "curl", "default-jdk-headless", "golang-go", "libstdc++6"),
-    "python3-pip",
+    *("ca-certificates", "curl", "default-jdk-headless", "golang-go", "libstdc++6", "python3"),
 )
-DOCKER_PACKAGES = ("docker-cli", "docker-compose")
-SDK_PACKAGES = (*DOCKER_PACKAGES, "ca-certificates", "curl", "python3", "redis-server")
 BUILDX_PACKAGES = (*DOCKER_PACKAGES, "docker-buildx")
 BUILDER_PACKAGES = ("ca-certificates", "libcap2-bin", "rootlesskit", "runc", "uidmap")
 DEBIAN_OPTIONS = (
@@ -188,15 +189,28 @@ def _debian() -> str:
 
 
 @one_at_a_time()
+def make_tools() -> str:
+    """Make the image of a Debian with the tools of docker and of common APIs; return it.
+
+    Its Python has no packages of Debian's that pip would have to replace.
+    """
+    return bootstrap_debian("airlock-e2e/debian-tools", packages=TOOL_PACKAGES)
+
+
+@one_at_a_time()
 def make_workstation() -> str:
     """Make the image of a Debian with everyday tools; return it."""
     return bootstrap_debian("airlock-e2e/debian-workstation", packages=WORKSTATION_PACKAGES)
 
 
 @one_at_a_time()
-def make_api_tools() -> str:
-    """Make the image of a Debian with the tools of common APIs; return it."""
-    return bootstrap_debian("airlock-e2e/debian-apis", packages=API_PACKAGES)
+def make_languages() -> str:
+    """Make the image of a Debian with languages and programs for APIs in them; return it."""
+    # Java's packages link to manuals, which are not installed.
+    manuals = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
+    name = "airlock-e2e/debian-languages"
+    base = bootstrap_debian(name, packages=LANGUAGE_PACKAGES, options=(manuals,))
+    return _built("languages", base=base)
 
 
 @one_at_a_time()
@@ -232,22 +246,6 @@ def make_builder() -> str:
             change = f"LABEL {RECIPE_LABEL}={recipe}"
             docker("import", "--change", change, archive, made).succeeded()
     return _built("builder", base=base)
-
-
-@one_at_a_time()
-def make_docker_sdk() -> str:
-    """Make the image of a Debian with docker, compose, Python and a database; return it."""
-    return bootstrap_debian("airlock-e2e/debian-sdk", packages=SDK_PACKAGES)
-
-
-@one_at_a_time()
-def make_languages() -> str:
-    """Make the image of a Debian with languages and their API clients; return it."""
-    # Java's packages link to manuals, which are not installed.
-    manuals = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
-    name = "airlock-e2e/debian-languages"
-    base = bootstrap_debian(name, packages=LANGUAGE_PACKAGES, options=(manuals,))
-    return _built("languages", base=base)
 
 
 def make_registry() -> str:
@@ -292,23 +290,23 @@ def bootstrap_debian(
             archive,
             f"deb {mirror} {release} main",
         ]
-        # Five minutes: a slow mirror is no failure of the tests.
-        run(argv, env={**os.environ, "TMPDIR": folder}, longest_s=300).succeeded()
+        # Ten minutes: a slow mirror is no failure of the tests.
+        run(argv, env={**os.environ, "TMPDIR": folder}, longest_s=600).succeeded()
         change = f"LABEL {RECIPE_LABEL}={recipe}"
         docker("import", "--change", change, archive, name).succeeded()
     return name
 
 
 def _scratch() -> str | None:
-    """Return a directory in memory with room for two Debians, or None.
+    """Return a directory in memory with room for the largest Debian and its archive, or None.
 
-    It halves the time. A container's own has 64 MB, the unpacked system some 200.
+    It halves the time. A container's own has 64 MB, the unpacked system up to 2 GB.
     """
     memory = "/dev/shm"
     if not os.access(memory, os.W_OK):
         return None
     there = os.statvfs(memory)
-    return memory if there.f_bavail * there.f_frsize >= 1 << 30 else None
+    return memory if there.f_bavail * there.f_frsize >= 3 << 30 else None
 
 
 def _release() -> str:

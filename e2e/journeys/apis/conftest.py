@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from e2e.world.executables import Executables
-from e2e.world.images import load_layers, make_languages, temporary_image
+from e2e.world.images import load_layers, make_languages, make_workstation, temporary_image
 from e2e.world.need import need
 from e2e.world.npm_package import SYSTEM, extract_program, open_package
 from e2e.world.scene import Stage
@@ -58,6 +58,12 @@ def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def languages() -> str:
     """Return the image with languages."""
     return make_languages()
+
+
+@pytest.fixture(scope="package")
+def workstation() -> str:
+    """Return the image with everyday tools."""
+    return make_workstation()
 
 
 @pytest.fixture(scope="package")

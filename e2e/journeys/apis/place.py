@@ -24,7 +24,7 @@ from e2e.world.api_services import (
 from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
-from e2e.world.images import make_api_tools
+from e2e.world.images import make_tools
 from e2e.world.npm_registry import Registry
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
@@ -209,7 +209,7 @@ def running_place(
         yield Place(
             person=person,
             project=project,
-            image=make_api_tools(),
+            image=make_tools(),
             services=services,
             server=server,
             secrets={**known, **{f"aws {name}": secret for name, secret in keys.items()}},

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from e2e.world.api_services import GITHUB
 from e2e.world.images import Images
 from e2e.world.wheels import CHECKOUT
@@ -43,6 +44,7 @@ ENTRYPOINT ["/airlock-shim", "--exec", "/client"]
 """
 
 
+@pytest.mark.nightly
 def test_programs_of_each_language_reach_an_api(place: Place, languages: str, nodes: Path) -> None:
     """By the variables of the container alone; the service sees the person's token each time."""
     program = shlex.quote(NODE)
@@ -87,6 +89,7 @@ def test_programs_in_alpine_reach_an_api(place: Place, alpine: str, nodes: Path)
     assert said[1].split() == 3 * json.dumps(ADA).split()
 
 
+@pytest.mark.nightly
 def test_an_image_with_the_shim_and_one_program(
     place: Place, make_image: Callable[[str], str], languages: str, images: Images
 ) -> None:

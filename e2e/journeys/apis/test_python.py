@@ -45,7 +45,7 @@ s3.upload_file("large", "{BUCKET}", "large")
 SIZE = 50 << 20
 
 
-def test_packages_are_installed_and_published(place: Place, wheels: Path, languages: str) -> None:
+def test_packages_are_installed_and_published(place: Place, wheels: Path, workstation: str) -> None:
     """pip and uv install from PyPI and from a private index; twine and uv publish."""
     line = f"""
         export XDG_CACHE_HOME=/tmp/cache
@@ -57,13 +57,13 @@ def test_packages_are_installed_and_published(place: Place, wheels: Path, langua
         uv pip install -q --target new mine && python3 new/mine.py
         pip install -q --target old mine==1.0 && python3 old/mine.py
     """
-    assert place.run(line, image=languages).split("\n") == ["this is 2.0", "this is 1.0"]
+    assert place.run(line, image=workstation).split("\n") == ["this is 2.0", "this is 1.0"]
     for host in (INDEX, UPLOAD):
         assert len({each.account for each in place.asked(host)} - {""}) == 1
 
 
 def test_aws_by_code_and_by_both_versions_of_its_command(
-    place: Place, wheels: Path, languages: str
+    place: Place, wheels: Path, workstation: str
 ) -> None:
     """As the profile that `[env] set` names, and by a role; the cloud checks each signature.
 
@@ -89,7 +89,7 @@ def test_aws_by_code_and_by_both_versions_of_its_command(
         two s3 cp --no-progress s3://{BUCKET}/large - | cmp - large
         two sts get-caller-identity --query Arn --output text
     """
-    said = place.run(line, image=languages).split("\n")
+    said = place.run(line, image=workstation).split("\n")
     who = f"arn:aws:iam::123456789012:user/{READER}"
     assert said[0] == who
     assert said[1].endswith("calling the PutObject operation: Access Denied")
