@@ -9,7 +9,7 @@ from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.git_server import Repository
 from e2e.world.images import Images
-from e2e.world.person import Person, find_block, find_lines, newcomer
+from e2e.world.person import Person, find_block, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
@@ -71,14 +71,10 @@ def test_a_container_makes_no_directory_where_a_socket_belongs(
 ) -> None:
     """In none of the printed forms: docker would make it as root's, in the daemon's way."""
     person, here = beginning.person, beginning.project.path
-    compose = find_lines(beginning.print("compose")).replace("IMAGE", images.busybox)
+    compose = beginning.print("compose").replace("IMAGE", images.busybox)
     (person.files / "sockets/my").rmdir()
     beginning.project.account.write(here / "compose.yaml", compose)
-    line = (
-        find_block(beginning.print("docker"), "docker run")
-        .replace("-it", "-i")
-        .replace("IMAGE", images.busybox)
-    )
+    line = beginning.print("docker").replace("-it", "-i").replace("IMAGE", images.busybox)
     for attempt in (line, "docker compose run --rm -T agent"):
         done = person.try_line(f"{attempt} git push", cwd=here)
         assert done.exit_code != 0

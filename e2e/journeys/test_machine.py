@@ -11,7 +11,7 @@ from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer, Repository, running_git_server
 from e2e.world.home import MAIL, NAME
 from e2e.world.images import make_git_server, make_workstation
-from e2e.world.person import Person, find_lines, newcomer
+from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
@@ -215,10 +215,10 @@ def test_the_printed_lines_give_the_same_machine(place: Place) -> None:
         form: person.run(f"airlock-daemon agent add my --print {form}", cwd=path)
         for form in ("compose", "devcontainer")
     }
-    compose = find_lines(said["compose"]).replace("IMAGE", place.image)
+    compose = said["compose"].replace("IMAGE", place.image)
     person.account.write(path / "compose.yaml", compose)
     person.account.make_directory(path / ".devcontainer")
-    made = json.loads(find_lines(said["devcontainer"]))
+    made = json.loads(said["devcontainer"])
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
     words += [f"--env={name}={value}" for name, value in made["containerEnv"].items()]
@@ -239,7 +239,7 @@ def test_the_command_line_of_development_containers_gives_the_same_machine(
     said = person.run("airlock-daemon agent add my --print devcontainer", cwd=path)
     folder = path / ".devcontainer/airlock"
     person.run(f"mkdir -p {folder}", cwd=path)
-    text = find_lines(said).replace("IMAGE", place.image)
+    text = said.replace("IMAGE", place.image)
     person.account.write(folder / "devcontainer.json", text)
     at = f"--workspace-folder {path} --config {folder}/devcontainer.json"
     begun = json.loads(person.run(f"{devcontainer} up {at}", cwd=path).splitlines()[-1])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
-from e2e.world.person import Person, find_block, find_lines, newcomer
+from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 
@@ -83,12 +83,12 @@ def test_the_printed_lines_lead_to_a_push(place: Place, image: str) -> None:
         form: person.run(f"airlock-daemon agent add my --print {form}", cwd=project.path)
         for form in ("docker", "compose", "devcontainer")
     }
-    docker_run = find_block(said["docker"], "docker run").replace("IMAGE", image)
-    compose = find_lines(said["compose"]).replace("IMAGE", image)
+    docker_run = said["docker"].replace("IMAGE", image)
+    compose = said["compose"].replace("IMAGE", image)
     project.account.write(project.path / "compose.yaml", compose)
     if not (project.path / ".devcontainer").exists():
         project.account.make_directory(project.path / ".devcontainer")
-    made = json.loads(find_lines(said["devcontainer"]))
+    made = json.loads(said["devcontainer"])
     words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
     words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
     words += [f"--env={name}={value}" for name, value in made["containerEnv"].items()]

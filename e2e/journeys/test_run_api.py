@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
-from e2e.world.person import Person, find_lines, newcomer
+from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
 from e2e.world.web_server import Answer, Asked, WebServer, running_web
@@ -185,7 +185,7 @@ def test_a_development_container_has_the_proxy_beside_what_the_editor_starts(
     person, path = place.person, place.project.path
     said = person.run("airlock-daemon agent add my --print devcontainer", cwd=path)
     person.run("mkdir .devcontainer", cwd=path)
-    text = find_lines(said).replace("IMAGE", place.image)
+    text = said.replace("IMAGE", place.image)
     person.account.write(path / ".devcontainer/devcontainer.json", text)
     at = f"--workspace-folder {path}"
     begun = json.loads(person.run(f"{devcontainer} up {at}", cwd=path).splitlines()[-1])

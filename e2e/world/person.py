@@ -100,14 +100,3 @@ def find_block(text: str, start: str) -> str:
     first = next(n for n, line in enumerate(lines) if line.strip().startswith(start))
     last = next(n for n, line in enumerate(lines[first:], first) if not line.endswith("\\"))
     return "\n".join(lines[first : last + 1])
-
-
-def find_lines(text: str) -> str:
-    """Return the lines to copy from the output of `agent add --print`: the first indented ones.
-
-    Those of an agent that is registered already stand by themselves.
-    """
-    if ":\n\n" not in text:
-        return text
-    below = text.partition(":\n\n")[2].partition("\n\n")[0]
-    return "\n".join(line.removeprefix("    ") for line in below.splitlines())
