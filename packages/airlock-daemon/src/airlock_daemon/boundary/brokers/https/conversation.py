@@ -155,13 +155,13 @@ class Conversation:
                 raw = await self._read_raw()
                 if raw is None or not await self._serve(raw):
                     return
-                await self._rest()
+                await self._connect_ahead()
             except _Refused as refused:
                 await self._tell_refused(refused)
                 await self._refuse(refused.refusal, refused.head)
                 return
 
-    async def _rest(self) -> None:
+    async def _connect_ahead(self) -> None:
         """Connect to the service while the tool pauses, so that its next request need not wait."""
         if self._buffer or self._client.has_unread:
             return
@@ -169,7 +169,7 @@ class Conversation:
             await self._client.wait_for_more()
             return
         with trio.move_on_after(_HEAD_S):
-            await self._service.rest()
+            await self._service.connect_ahead()
 
     async def _read_raw(self) -> bytes | None:
         """Read the next head; None if the tool closed the connection. Buffers later bytes."""

@@ -114,8 +114,8 @@ class Service:
         self._talk = _begin_talk()
         return False
 
-    async def rest(self) -> None:
-        """Note that no request follows at once, and connect for the next one if it will need it.
+    async def connect_ahead(self) -> None:
+        """Connect for the next request if it will need that, and note that the connection is idle.
 
         If that fails, the next request tries again.
         """
