@@ -142,8 +142,11 @@ def descriptor_limit() -> int:
 
 
 def forbid_core_dumps() -> None:
-    """Have this process and what it starts dump no core, not even to a collector (core(5))."""
-    # It fails where none may be dumped anyway.
+    """Have this process and what it starts dump no core (core(5)).
+
+    Not to a collector either, unless the hard limit is 0, which cannot be raised to the one value
+    that tells the kernel so.
+    """
     with suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 

@@ -1,5 +1,6 @@
 """TLS of the brokers' own HTTP, against the library's server."""
 
+import os
 import socket
 import ssl
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import trio
 from https_server import make_authority
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http.tls import TlsStream, has_pending
 
 MUCH = 5 << 20
 
@@ -160,3 +161,25 @@ async def test_a_server_may_begin_a_handshake_anew_behind_a_request(certificate:
 def find_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+async def test_a_part_of_a_record_ends_an_idle_connection(certificate: Path) -> None:
+    """It would begin the answer to the next request. A session ticket does not count."""
+    may_send = threading.Event()
+
+    def serve(secured: ssl.SSLSocket) -> None:
+        may_send.wait(30)
+        # The connection below, in which a record begins.
+        with socket.socket(fileno=os.dup(secured.fileno())) as below:
+            below.send(b"\x17\x03\x03\x00")
+        secured.recv(1)
+
+    with served(certificate, serve) as port:
+        stream = await connect(port, certificate)
+        async with stream:
+            await stream.do_handshake()
+            await trio.sleep(0.05)
+            assert not has_pending(stream)
+            may_send.set()
+            await stream.wait_for_more()
+            assert has_pending(stream)

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Literal, TypeVar
@@ -113,14 +113,14 @@ class Closer:
 
     async def _run(self, act: Callable[..., T], *used: int) -> T:
         """Call `act` in a thread with copies of the descriptors `used`."""
-        copies = tuple(map(os.dup, used))
-        results: list[T | OSError] = []
+        copies = _copy_all(used)
+        results: list[T | Exception] = []
         finished, token = trio.Event(), trio.lowlevel.current_trio_token()
 
         def act_and_tell() -> None:
             try:
                 results.append(act(*copies))
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - raised again below
                 results.append(error)
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(finished.set)
@@ -129,16 +129,19 @@ class Closer:
         self._do(act_and_tell, is_usual=True)
         await finished.wait()
         (result,) = results
-        if isinstance(result, OSError):
+        if isinstance(result, Exception):
             raise result
         return result
 
     def _do(self, act: Callable[[], None], *, is_usual: bool) -> None:
+        # Not the function itself: a cycle would keep what it read until garbage collection.
+        key = object()
+
         def act_and_forget() -> None:
             act()
-            del self._due[act_and_forget]
+            del self._due[key]
 
-        self._due[act_and_forget] = time.monotonic() + (_USUAL_S if is_usual else 0)
+        self._due[key] = time.monotonic() + (_USUAL_S if is_usual else 0)
         self._defer(partial(_THREADS.do, act_and_forget))
 
     def _count(self) -> int:
@@ -211,6 +214,17 @@ def _read(source: int, reading: int, writing: int, limit: int) -> bytes:
         pieces.append(os.read(reading, left))
         left -= len(pieces[-1])
     return b"".join(pieces)
+
+
+def _copy_all(descriptors: Iterable[int]) -> list[int]:
+    """Duplicate them; raises OSError, and leaves no copy, if the table has no room for all."""
+    with ExitStack() as stack:
+        copies = []
+        for descriptor in descriptors:
+            copies.append(os.dup(descriptor))
+            stack.callback(os.close, copies[-1])
+        stack.pop_all()
+    return copies
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

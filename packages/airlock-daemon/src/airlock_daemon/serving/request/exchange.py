@@ -83,9 +83,9 @@ async def serve_request(
     """
     request, generation, origin = received.request, agent.generation, session.origin
     name = generation.agent.name
+    watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     if origin is None:
         shared.running.add(cancellation)
-    watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     try:
         if origin is None:
             recording = Recording(shared, session, request, name)

@@ -307,7 +307,7 @@ def has_pending(stream: trio.abc.Stream) -> bool:
     """
     if isinstance(stream, TlsStream):
         try:
-            return stream.receive_now(1) is not None
+            return stream.receive_now(1) is not None or stream.has_unread
         except trio.BrokenResourceError:
             return True
     if not isinstance(stream, trio.SocketStream):

@@ -57,6 +57,8 @@ from airlock_modules.apis.uploads import Seal, check_metadata, has_metadata
 
 # A tool with a single request disconnects sooner.
 _PAUSE_S = 0.05
+# Meanwhile the tool is not heard.
+_AHEAD_S = 2.0
 # Between two requests; for a whole head; for a whole buffered body.
 _IDLE_S = 300.0
 _HEAD_S = 15.0
@@ -168,7 +170,7 @@ class Conversation:
         with trio.move_on_after(_PAUSE_S):
             await self._client.wait_for_more()
             return
-        with trio.move_on_after(_HEAD_S):
+        with trio.move_on_after(_AHEAD_S):
             await self._service.connect_ahead()
 
     async def _read_raw(self) -> bytes | None:

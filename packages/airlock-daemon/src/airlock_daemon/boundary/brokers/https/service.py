@@ -117,9 +117,10 @@ class Service:
     async def connect_ahead(self) -> None:
         """Connect for the next request if it will need that, and note that the connection is idle.
 
-        If that fails, the next request tries again.
+        If that fails, the next request tries again. A certificate is presented only for a request
+        that was judged.
         """
-        if not self._is_reusable():
+        if not self._certificate and not self._is_reusable():
             with suppress(AirlockError):
                 await self.prepare()
         self._idle_since = trio.current_time()
