@@ -36,7 +36,7 @@ def write_sbom(
         project.write_text(_PROJECT.format(name=package.name, version=package.version))
         found = [f"--find-links={each}" for each in wheels]
         _ask(uv, folder, "lock", "--no-index", *found)
-        words = ("export", "--frozen", "--format=cyclonedx1.5", "--no-emit-project")
+        words = ("export", "--frozen", "--format=cyclonedx1.5")
         document = json.loads(_ask(uv, folder, *words, "--preview"))
     made = out / f"{package.file_stem}.cdx.json"
     made.write_text(json.dumps(_settle(document, package, epoch), indent=2, sort_keys=True) + "\n")
