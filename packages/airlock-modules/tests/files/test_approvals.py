@@ -114,6 +114,8 @@ def test_what_is_too_long_to_compare_is_asked_about(
         ("ssh build uptime", "ssh build"),
         ("ssh build systemctl restart", 'ssh build "systemctl status restart"'),
         ('ssh prod "reboot **"', "ssh prod rebooted"),
+        ('ssh prod ""', "ssh prod"),
+        ('ssh prod " "', "ssh prod uptime"),
         ('run sh * "rm **"', "run sh -c rmdir"),
     ],
 )

@@ -209,7 +209,8 @@ def _read_pattern(table: TableReader, text: str) -> Iterator[OperationPattern]:
             table.fault("require", problem, remedy)
             return
     yield _compile_words(text, _drop_stars(words))
-    if tool == "ssh" and (split := [*_split_words(words)]) != words:
+    # A blank word is no word of a command, so that without it the pattern would ask about more.
+    if tool == "ssh" and all(map(str.strip, words)) and (split := [*_split_words(words)]) != words:
         yield _compile_words(text, _drop_stars(split))
 
 
