@@ -71,12 +71,13 @@ def test_a_leak_is_not_tried_again(tmp_path: Path) -> None:
     assert outcome.detail.startswith("1 passed, 1 failed, ")
 
 
+@pytest.mark.parametrize("trial", [_TRIAL, "test_some.py"])
 def test_neither_is_an_attack_that_once_worked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str
 ) -> None:
     """Whichever part it is in, and whatever its parameters: it may be a race."""
     findings = tmp_path / "findings.toml"
-    findings.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{_TRIAL}", "box-git: a word"]\n')
+    findings.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{trial}", "box-git: a word"]\n')
     monkeypatch.setattr(parts, "FINDINGS", findings)
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))
     head, _, tail = text.partition("def test_passes_the_second_time()")

@@ -184,6 +184,7 @@ home_attacks = pytest.mark.parametrize(
     ("attack", "swap", "guards"),
     [
         (attack_by_reload, link, OF_LINK),
+        (attack_by_restart, link, OF_LINK),
         (attack_by_run, directory, OF_DIRECTORY),
     ],
 )
