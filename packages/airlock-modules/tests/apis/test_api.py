@@ -284,8 +284,8 @@ def test_a_refusal_says_what_to_add() -> None:
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("/repos/not/app/pulls", '"not/app" to [gh] repositories in'),
-        ("/repos/not/app", '"not/app" to [gh] repositories in'),
+        ("/repos/not/app/pulls", 'repositories = ["acme/*", "other/app", "not/app"] in [gh] of'),
+        ("/repos/not/app", 'repositories = ["acme/*", "other/app", "not/app"] in [gh] of'),
         ("/repos/other/app/x", '"GET /repos/other/app/x" to [gh] allow in'),
         ("/user", '"GET /user" to [gh] allow in'),
     ],
@@ -294,6 +294,13 @@ def test_a_repository_that_is_not_granted_is_added_as_one(path: str, line: str) 
     """A line for the one request would be answered by a refusal of the next."""
     verdict = replace(_GH, allow=()).judge(ApiCall(method="GET", path=path))
     assert line in str(verdict.hint)
+
+
+def test_of_many_repositories_the_new_one_alone_is_shown() -> None:
+    """The key replaces those of git, so they are mentioned."""
+    api = replace(_GH, allow=(), repositories=tuple(f"acme/app{number}" for number in range(9)))
+    hint = api.judge(ApiCall(method="GET", path="/repos/not/app")).hint
+    assert 'add "not/app" (and, if that is new, those of [git] push) to [gh] rep' in str(hint)
 
 
 @pytest.mark.parametrize(

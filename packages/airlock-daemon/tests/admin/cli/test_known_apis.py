@@ -1,6 +1,7 @@
 """`airlock test` of operations of APIs."""
 
 import json
+import re
 
 import pytest
 
@@ -46,6 +47,16 @@ def test_an_operation_is_judged_as_the_broker_judges_it(
     """Its line is that of the log; the path is read as a request's is."""
     said = run(apis, "test", "my", *words.split()).stdout
     assert f"\noperation: {operation}\nallowed\ndaemon: not asked" in said
+
+
+def test_the_advised_repositories_take_none_away(apis: World) -> None:
+    """Those of git are the default of the key that is to be written."""
+    asked = (("gh", "GET", "/repos/o/lib/pulls"), ("gh", "GET", "/repos/acme/app/pulls"))
+    said = run(apis, "test", "my", *asked[0], status=1).stdout
+    (line,) = re.findall(r"can write (.+) in \[gh\] of this agent's", said)
+    apis.write_profile(f"{OWN}[gh]\n{line}\n")
+    for words in asked:
+        assert "\nallowed\n" in run(apis, "test", "my", *words).stdout
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
 # other agents wait.
 _MAX_SEARCH = 2048
 _MAX_FIELDS = 100
+_MAX_ADVISED = 8
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -392,9 +393,19 @@ class Api(Struct, frozen=True, kw_only=True):
         """How to grant a request: its repository, if that is what it lacks, or a rule for it."""
         other = _REPOSITORY.match(path) if method == "GET" else None
         if self.repositories is not None and other and not self._has((other[1],)):
-            return self._advise("repositories", f'"{other[1]}"')
+            return self._advise_repository(other[1])
         is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
         return self._advise("allow", f'"{method} {path}"' if is_rule else "a rule for it")
+
+    def _advise_repository(self, name: str) -> str:
+        """With all that are granted: they may be those of `[git] push`, which the key replaces."""
+        granted = self.repositories or ()
+        if len(granted) > _MAX_ADVISED:
+            beside = "(and, if that is new, those of [git] push)"
+            return self._advise("repositories", f"{quote(name)} {beside}")
+        shown = ", ".join(map(quote, (*granted, name)))
+        where = f"[{self.module}] of this agent's airlock.toml"
+        return f"a person on the host can write repositories = [{shown}] in {where}{_THEN}"
 
     def _advise(self, key: str, line: str = "") -> str:
         what = f"add {line} to" if line else "change"
