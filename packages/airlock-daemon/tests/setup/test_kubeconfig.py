@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.serving.request.ungranted import refuse_ungranted
 from airlock_daemon.setup.agents import AgentApis
+from airlock_daemon.setup.checking import find_api_oddities
 from airlock_daemon.setup.credential import Access, BadCredential
 from airlock_daemon.setup.kubeconfig import Cluster, Plugin
 from airlock_modules.apis import ApiCall
@@ -273,6 +275,13 @@ def test_without_a_cluster_nothing_is_granted_and_that_is_said(kubectl: Kubectl)
     assert apis.apis == ()
     assert any("kubectl shows no such context" in each for each in warnings)
     assert "secret" not in str(warnings)
+    setup = kubectl.world.load()
+    my = setup.generations["my"]
+    told = find_api_oddities([my.agent], setup.config.ceiling, setup.state, setup.search_path)
+    assert list(told) == []
+    refusal = refuse_ungranted(my.grant.modules["kubectl"])
+    assert "that of this agent could not be read" in str(refusal)
+    assert refusal.hint == "a person on the host can see why: airlock check"
 
 
 def test_a_kubeconfig_that_an_agent_can_write_is_not_read(kubectl: Kubectl, tmp_path: Path) -> None:
