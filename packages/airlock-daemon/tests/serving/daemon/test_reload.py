@@ -91,13 +91,15 @@ def test_a_change_counts_from_the_next_request_on(world: World) -> None:
         assert finish() == 0
 
 
+RUNNING = "[limits]\nrunning = 3\n"
+SEARCHED = f'{RUNNING}[daemon]\npath = "/usr/bin:/bin"\n'
 EDITS: tuple[Callable[[World], object], ...] = (
     lambda world: world.write_module("sh", "/bin/sh", '[deny]\nargs = ["-x"]\n'),
     lambda world: world.write_shared_module("git", "/bin/true"),
     lambda world: world.write_hook("pre-exec", "exit 0"),
-    lambda world: world.write_config("[limits]\nrunning = 3\n"),
-    lambda world: world.write_config('[daemon]\npath = "/usr/bin:/bin"\n'),
-    lambda world: world.write_config("[hooks]\ntimeout_s = 3\n"),
+    lambda world: world.write_config(RUNNING),
+    lambda world: world.write_config(SEARCHED),
+    lambda world: world.write_config(f"{SEARCHED}[hooks]\ntimeout_s = 3\n"),
 )
 
 
