@@ -52,6 +52,13 @@ def test_entries_in_a_workspace_are_left_out(tmp_path: Path) -> None:
     assert clean(tmp_path / "application", workspace=tmp_path / "app")[1] == []
 
 
+def test_entries_that_a_link_of_a_workspace_leads_to_are_left_out(tmp_path: Path) -> None:
+    """An agent can let it lead elsewhere."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "bin").symlink_to("/bin")
+    assert clean(tmp_path / "app" / "bin", "/bin", workspace=tmp_path / "app")[0] == "/bin"
+
+
 def test_entries_that_others_write_are_left_out(tmp_path: Path) -> None:
     """Whether it is the directory itself or one above it."""
     loose = tmp_path / "loose"

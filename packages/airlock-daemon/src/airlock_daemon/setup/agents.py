@@ -147,6 +147,14 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Agent(name=name, directory=directory, profile=profile, modules=modules, hooks=hooks)
 
+    @staticmethod
+    def list_readable(registered: Mapping[str, str]) -> "Iterator[Agent]":
+        """The registered agents whose profiles can be read, also with faults."""
+        for name, directory in registered.items():
+            agent = Agent.load(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
+            if agent is not None:
+                yield agent
+
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
     """Read the file of `--agents`; returns each agent's absolute directory by name."""

@@ -11,17 +11,18 @@ INSTALL = "install it beside the daemon: pip install 'airlock-daemon[run]'"
 _NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-def find_shim(processor: str | None = None) -> str:
+def find_shim(processor: str | None = None, *, search_path: str | None = None) -> str:
     """The real path of the shim for a processor, by default this machine's.
 
     From the package airlock-shim, else, for this machine's processor only, from PATH. `processor`
-    is a name of uname(2) or of a container engine. Raises AirlockError.
+    is a name of uname(2) or of a container engine. `search_path` is a PATH without directories that
+    agents write. Raises AirlockError.
     """
     wanted = _name(processor or platform.machine())
     try:
         import airlock_shim  # noqa: PLC0415 - it need not be installed
     except ImportError:
-        return _find_on_path(wanted)
+        return _find_on_path(wanted, search_path)
     if wanted not in airlock_shim.ARCHITECTURES:
         raise AirlockError(
             f"there is no shim for the processor {processor}",
@@ -34,8 +35,8 @@ def find_shim(processor: str | None = None) -> str:
         raise AirlockError(str(error), hint=INSTALL) from None
 
 
-def _find_on_path(wanted: str) -> str:
-    program = shutil.which("airlock-shim")
+def _find_on_path(wanted: str, search_path: str | None) -> str:
+    program = shutil.which("airlock-shim", path=search_path)
     if program is None or wanted != _name(platform.machine()):
         raise AirlockError(f"there is no shim for {wanted} on this machine", hint=INSTALL)
     return os.path.realpath(program)

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Self
 
 from airlock_daemon.errors import AND_RELOAD, Failed
@@ -81,9 +82,21 @@ def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] |
 
 
 def leads_through(path: str, written: Sequence[str]) -> bool:
-    """Whether the absolute `path` lies in one of `written`, or a symlink on the way does."""
-    steps = (os.path.realpath(path), *list_steps(path))
-    return any(is_within(step, each) for step in steps for each in written)
+    """Whether the absolute `path` lies in one of `written`, or a symlink on the way does.
+
+    Also where one of `written` is mounted at a second path.
+    """
+    steps = {os.path.realpath(path), *list_steps(path)}
+    if any(is_within(step, each) for step in steps for each in written):
+        return True
+    return not {*map(_identify, steps)}.isdisjoint({*map(_identify, written)} - {None})
+
+
+def _identify(path: str) -> tuple[int, int] | None:
+    with suppress(OSError):
+        info = os.stat(path)
+        return info.st_dev, info.st_ino
+    return None
 
 
 def list_steps(path: str) -> Iterator[str]:
@@ -186,9 +199,8 @@ def _find_reasons(entry: str, workspaces: tuple[str, ...]) -> Iterator[str]:
     if not os.path.isabs(entry):
         yield "it is not absolute"
         return
-    real = os.path.realpath(entry)
     for workspace in workspaces:
-        if is_within(real, workspace):
+        if leads_through(entry, (workspace,)):
             yield f"it lies in a workspace ({workspace})"
     for fault in find_untrusted([entry]):
         yield f"{fault.source} {fault.problem}"

@@ -322,8 +322,48 @@ def test_no_agent_chooses_what_git_writes_where(world: World, tmp_path: Path) ->
     (world.config / "agents.toml").write_text(world.agents_file.read_text())
     for place in (ours, tmp_path / "tree"):
         said = run(world, *words[:-1], str(place), status=1).stderr
-        assert f"the repository of {place} is in the workspace {ours}" in said
+        assert f"the repository of {place} is in {ours}, where an agent" in said
         assert "hint: name a repository of your own" in said
+
+
+@pytest.mark.parametrize("place", ["workspace", "ours", "home", "again"])
+def test_no_agent_chooses_the_git_that_notes_a_head(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As an active virtual environment of a workspace would; nor does it run before a refusal.
+
+    A fault of a profile stops neither the noting nor the refusal.
+    """
+    write(world.log, ALLOWED)
+    world.write_profile(f'[unknown]\n[workspace]\nsame_path = ["{world.workspace}"]\n')
+    program = world.workspace / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n: >{tmp_path}/ran\nexec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    home = Path(world.locations.homes_dir, "my")
+    places = {"ours": tmp_path / "ours", "workspace": world.workspace, "home": home}
+    ours = str(places.get(place, tmp_path / "again"))
+    mounting = place == "again"
+    if mounting:
+        Path(ours).mkdir()
+        if subprocess.run(
+            ["mount", "--bind", world.workspace, ours], check=False, capture_output=True
+        ).returncode:
+            pytest.skip("needs to mount")
+    try:
+        _git("init", "--quiet", ours)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        git = ("--repository", ours)
+        status = 0 if place == "ours" else 1
+        said = run(world, "log", "head", "--to-git=airlock-log", *git, status=status)
+        if place == "ours":
+            run(world, "log", "verify", "--from-git=airlock-log", *git)
+        else:
+            assert f"the repository of {ours} is in " in said.stderr
+    finally:
+        if mounting:
+            subprocess.run(["umount", ours], check=True)
+    assert not (tmp_path / "ran").exists()
 
 
 def _git(*words: str) -> str:

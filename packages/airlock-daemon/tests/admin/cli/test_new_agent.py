@@ -1,5 +1,6 @@
 """Tests of `airlock_daemon.admin.cli.new_agent`: what registering an agent takes."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -15,6 +16,7 @@ from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup import workspaces as judging
 from airlock_daemon.setup.paths import Reserved
 from airlock_modules import DEFAULT_REFS, PushList, Update, judge_push
+from commanding import run
 from worlds import World
 
 
@@ -198,6 +200,23 @@ def make_repository(directory: Path) -> str:
     ):
         subprocess.run(["git", "-C", str(directory), *words], check=True)
     return str(directory)
+
+
+def test_no_other_agent_chooses_the_git_that_reads_the_remotes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the one of the new container's home, by an active virtual environment of its own."""
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    (world.root / "other").mkdir()
+    other = make_repository(world.root / "other")
+    program = world.workspace / "git"
+    program.write_text(f"#!/bin/sh\n: >{world.root}/ran\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(world.workspace), prepend=os.pathsep)
+    run(world, "agent", "add", "two", "--workspace", other, "--yes")
+    profile = (world.config / "agents" / "two" / "airlock.toml").read_text()
+    assert '"git@github.com/acme/app"' in profile
+    assert not (world.root / "ran").exists()
 
 
 def judge(world: World, *refs: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 import airlock_shim
 from airlock_daemon.admin.cli.agent import find_lasting_shim
 from commanding import airlock_daemon
+from worlds import World
 
 MISSING = """
 import sys
@@ -28,6 +29,22 @@ def test_it_says_where_the_shim_of_each_processor_is() -> None:
         said = airlock_daemon("shim", "--print-path", "--arch", arch, "--json").stdout
         expected = str(airlock_shim.binary_for("aarch64").resolve())
         assert json.loads(said) == {"shim": expected, "copied_to": None}
+
+
+def test_none_is_taken_from_where_an_agent_writes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the virtual environment of a workspace."""
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    program = world.workspace / "airlock-shim"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{world.workspace}:{os.environ['PATH']}")
+    options = ("--config", str(world.config), "--agents", str(world.agents_file))
+    words = ("shim", *options, "--print-path")
+    done = airlock_daemon(*words, before=("-c", MISSING), status=1)
+    assert done.stdout == ""
+    assert "there is no shim for" in done.stderr
 
 
 def test_it_copies_the_shim_which_runs_there(tmp_path: Path) -> None:

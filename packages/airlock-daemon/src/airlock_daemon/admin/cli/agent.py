@@ -12,6 +12,7 @@ from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
 from airlock_daemon.admin.cli.application import Application, Registration, pass_obj
 from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
+from airlock_daemon.admin.cli.image import find_engine
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.admin.cli.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
 from airlock_daemon.admin.cli.next_steps import (
@@ -388,13 +389,15 @@ def _tell(lines: Iterable[str]) -> None:
 def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> Wiring:
     locations, agent, apis = setup.locations, generation.agent, generation.apis
     shims = list_shims(agent, setup.config.ceiling)
-    sources = [mount.source for mount in workspaces]
+    written = (*generation.workspaces, *(mount.source for mount in workspaces))
     volume = find_volume(setup, agent)
-    user, path = User.find(), Programs.of(None, workspaces=sources, warnings=[]).path
-    name = "" if volume is None else volume.name
+    user, path = User.find(), Programs.of(None, workspaces=written, warnings=[]).path
+    name, program = "", ""
+    if volume is not None:
+        name, program = volume.name, find_engine(volume.engine, written)
     wiring = Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
-        shim=find_lasting_shim(),
+        shim=find_lasting_shim(path),
         volume=name,
         commands=shims,
         replaceable=list_replaceable(agent, shims),
@@ -409,10 +412,10 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )
-    return carry_files(wiring, volume, user=user, search_path=path)
+    return carry_files(wiring, volume, user=user, search_path=path, program=program)
 
 
-def find_lasting_shim() -> str | None:
+def find_lasting_shim(search_path: str | None = None) -> str | None:
     """A path of this machine's shim that survives upgrades of Airlock, if there is one.
 
     It is beside the called command; otherwise the result of `find_shim`, or None.
@@ -421,7 +424,7 @@ def find_lasting_shim() -> str | None:
     if os.access(beside, os.X_OK):
         return beside
     try:
-        return find_shim()
+        return find_shim(search_path=search_path)
     except AirlockError:
         return None
 

@@ -115,6 +115,18 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
             )
         return setup, generation
 
+    def list_written(self) -> tuple[str, ...]:
+        """The directories that agents write: their workspaces, and the homes of containers.
+
+        Leaves out the workspaces of agents whose profiles cannot be read; faults are no errors.
+        """
+        from airlock_daemon.setup.agents import Agent, read_registration  # noqa: PLC0415
+
+        files = self.find_files()
+        registered = read_registration(files.agents, faults=[]) if files.agents else {}
+        agents = Agent.list_readable(registered)
+        return (*(mount.source for each in agents for mount in each.mounts), files.homes_dir)
+
     def load_log_config(self) -> "LogConfig":
         """`[log]` of config.toml, ignoring faults of other tables; raises SetupError."""
         from airlock_daemon.setup.config import Config  # noqa: PLC0415

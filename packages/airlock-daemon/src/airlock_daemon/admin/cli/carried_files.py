@@ -19,7 +19,6 @@ import msgspec
 
 from airlock_daemon.admin.cli.image import (
     ImageFiles,
-    find_engine,
     list_images,
     make_volume,
     open_container,
@@ -39,17 +38,21 @@ _STEP_S = 0.2
 
 
 def carry_files(
-    wiring: Wiring, volume: BridgeVolume | None, *, user: User, search_path: str
+    wiring: Wiring,
+    volume: BridgeVolume | None,
+    *,
+    user: User,
+    search_path: str,
+    program: str,
 ) -> Wiring:
     """Copy the files of this host that `wiring` mounts beside the workspaces, and mount the copies.
 
     Without a `volume` the container is to mount them themselves. In a new home, the git of
-    `search_path` provides the user's name and email. Waits for the agent's bridge, which must run.
-    Raises AirlockError.
+    `search_path` provides the user's name and email. `program` is the engine's command.
+    Waits for the agent's bridge, which must run. Raises AirlockError.
     """
     if volume is None:
         return wiring
-    program = find_engine(volume.engine, [mount.source for mount in wiring.workspaces])
     image = _await_image(program, volume)
     make_volume(program, volume.home, label=f"{_LABEL}={volume.agent}")
     options = (

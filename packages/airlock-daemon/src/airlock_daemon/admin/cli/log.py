@@ -226,7 +226,7 @@ def verify(
     config = _find_log(application)
     heads = () if head is None else chain.load_heads(head)
     if from_git is not None:
-        heads += witness.read_noted(ref=from_git, repository=repository)
+        heads += witness.read_noted(ref=from_git, repository=_find(repository, application))
     with printing(), open_log(config.path) as files:
         verified = chain.verify(files, max_files=config.max_files, heads=heads)
         whole = {"path": config.path, "is_whole": verified.is_whole}
@@ -307,15 +307,15 @@ def print_head(
         git -C ~/heads push origin airlock-log
     """
     config = _find_log(application)
-    if to_git is not None:
-        agents = application.load_setup().agents
-        workspaces = [mount.source for each in agents for mount in each.mounts]
-        witness.refuse_written(repository, workspaces)
     with printing(), open_log(config.path) as files:
         head = chain.find_head(files)
         if to_git is not None:
-            witness.note_head(head, ref=to_git, repository=repository)
+            witness.note_head(head, ref=to_git, repository=_find(repository, application))
         application.print(head, [str(head)])
+
+
+def _find(repository: str, application: Application) -> witness.Repository:
+    return witness.Repository(directory=repository, written=application.list_written())
 
 
 def _find_log(application: Application) -> LogConfig:

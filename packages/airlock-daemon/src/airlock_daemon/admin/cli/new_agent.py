@@ -30,7 +30,6 @@ from airlock_daemon.setup.agents import Agent, read_registration
 from airlock_daemon.setup.apis import find_repositories
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.files import make_directory, read_exact
-from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations, reserve
 from airlock_daemon.setup.profile import Identity
@@ -118,19 +117,22 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             f"there is something at {new.directory} already",
             hint="choose another directory with --path, or move it away",
         )
+    agents = tuple(Agent.list_readable(registered))
+    written = (*new.workspaces, *(mount.source for each in agents for mount in each.mounts))
+    search_path = Programs.of(None, workspaces=written, warnings=[]).path
     reserved = reserve(
         replace(locations, agents=registration),
         state_dir=locations.state_dir,
         log=absolute(LogConfig.DEFAULT_PATH),
         agents={**registered, new.name: new.directory},
-        search_path=Programs.of(None, workspaces=new.workspaces, warnings=[]).path,
+        search_path=search_path,
     )
     repositories = {path: find_repository(path, reserved) for path in new.workspaces}
     added = _list_common(repositories)
     mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     boot = State.read_boot_id()
     noted = {}
-    others = Workspaces.load(_list_agents(registered), reserved)
+    others = Workspaces.load(agents, reserved)
     for path in mounted:
         noted[path] = Noted.of(_find_directory(path), boot=boot)
         if conflict := reserved.conflict(path):
@@ -154,11 +156,11 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         new.name,
         commands=new.commands,
         workspaces=mounted,
-        git=_choose_git_lines(new, repositories.values()) if has_remotes else None,
+        git=_choose_git_lines(new, repositories.values(), search_path) if has_remotes else None,
         sessions=sessions,
         hosts=find_hosts() if sessions else (),
         # With git, these are the repositories of [git] push.
-        repositories=_find_repositories(new, repositories.values())
+        repositories=_find_repositories(new, repositories.values(), search_path)
         if gh is not None and gh.apis and not has_remotes
         else None,
     )
@@ -196,10 +198,11 @@ def _list_common(repositories: Mapping[str, Repository | None]) -> dict[str, str
     }
 
 
-def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) -> GitLines:
-    path = Programs.of(None, workspaces=new.workspaces, warnings=[]).path
+def _choose_git_lines(
+    new: NewAgent, repositories: Iterable[Repository | None], search_path: str
+) -> GitLines:
     found = [each for each in repositories if each is not None]
-    places, branches = list_remotes(found, search_path=path)
+    places, branches = list_remotes(found, search_path=search_path)
     # An agent may have written the repository's default branch.
     usual = (ref for ref in USUAL_REFS if covers_ref(new.refs, ref))
     # A branch that the person named must not be protected from this agent.
@@ -207,9 +210,11 @@ def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) 
     return GitLines(push=places, refs=new.refs, protect=protect)
 
 
-def _find_repositories(new: NewAgent, found: Iterable[Repository | None]) -> tuple[str, ...]:
+def _find_repositories(
+    new: NewAgent, found: Iterable[Repository | None], search_path: str
+) -> tuple[str, ...]:
     """The workspaces' remotes at GitHub, as OWNER/NAME."""
-    places = _choose_git_lines(new, found).push
+    places = _choose_git_lines(new, found, search_path).push
     return find_repositories(GitGrant(push=tuple(map(read_place, places))))
 
 
@@ -253,14 +258,6 @@ def _find_directory(workspace: str) -> Identity:
             hint="rename it, without ':', ',' and characters that cannot be printed",
         )
     return found
-
-
-def _list_agents(registered: Mapping[str, str]) -> Iterator[Agent]:
-    """The registered agents whose profiles can be read."""
-    for name, directory in registered.items():
-        agent = Agent.load(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
-        if agent is not None:
-            yield agent
 
 
 def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:

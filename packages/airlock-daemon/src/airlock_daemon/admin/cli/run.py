@@ -189,7 +189,7 @@ def run(
     wiring = carry_files(
         Wiring(
             sockets=sockets,
-            shim=find_shim(described.architecture),
+            shim=find_shim(described.architecture, search_path=generation.programs.path),
             engine=os.path.basename(engine),
             volume="" if volume is None else volume.name,
             commands=list_shims(generation.agent, setup.config.ceiling),
@@ -223,6 +223,7 @@ def run(
         volume,
         user=user,
         search_path=generation.programs.path,
+        program=engine,
     )
     if wiring.has_own_git and not known.has_git:
         _refuse_without_git(agent, image, command or ())

@@ -11,6 +11,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.files import replacing
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.trust import Programs
 
 _NAME = "airlock-shim"
 # A socket path that every release's shim contains.
@@ -42,7 +43,8 @@ def shim(
     """
     if print_path == (path is not None):
         raise typer.BadParameter("name either a PATH to copy the shim to, or --print-path")
-    source = find_shim(arch)
+    path_here = Programs.of(None, workspaces=application.list_written(), warnings=[]).path
+    source = find_shim(arch, search_path=path_here)
     if path is not None:
         path = os.path.join(path, _NAME) if os.path.isdir(path) else path
         _copy(source, path)

@@ -52,7 +52,7 @@ def find_transports(
     links.
     """
     try:
-        shim = find_shim()
+        shim = find_shim(search_path=programs.path)
     except AirlockError as error:
         raise Denied(
             f"a box cannot ask for {' and '.join(asks)}: {error.message}",
@@ -97,7 +97,7 @@ def link_transports(private: Workspace, path: str) -> dict[str, str]:
     external programs in a copy of its exec path, in which the shim replaces the URL helpers. If
     git's exec path has no URL helpers, only ssh is available.
     """
-    shim = find_shim()
+    shim = find_shim(search_path=path)
     os.symlink(shim, "git-ssh", dir_fd=private.descriptor)
     variables = {
         "GIT_SSH_COMMAND": os.path.join(private.path, "git-ssh"),

@@ -282,7 +282,7 @@ class _Client:
         """As `EngineAgent.find_egress`."""
         grant, apis = self.grant, self._agent.apis
         try:
-            shim = find_shim(architecture)
+            shim = find_shim(architecture, search_path=self._agent.generation.programs.path)
         except AirlockError as error:
             problem = "agent %s: a container has no way out, and ports by its address alone: %s; %s"
             name = self._agent.generation.agent.name

@@ -112,7 +112,7 @@ class EngineCommand:
         """
         dialect = _DIALECTS[self.name]
         processor = await self.ask(*dialect.processor)
-        shim = find_shim(processor)
+        shim = find_shim(processor, search_path=self._search_path())
         try:
             archive = await run_in_thread(lambda: _pack(shim))
         except OSError as error:
