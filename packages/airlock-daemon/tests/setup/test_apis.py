@@ -148,10 +148,11 @@ def test_check_tells_what_a_credential_lacks(world: World) -> None:
     _write(world, f'{profile}credential = {{ file = "/no/such/file" }}')
     told = [(each.key, each.is_note) for each in _find_oddities(world)]
     assert told == [("gh.credential", False), ("gh.wide", True)]
-    _write(world, 'commands = ["aws"]', "aws")
-    (missing,) = _find_oddities(world)
-    assert (missing.key, missing.is_note) == ("aws", False)
-    assert missing.remedy == 'write [aws] with profile = "NAME" and regions = ["eu-west-1"]'
+    for table in ("", "\n[aws]"):
+        _write(world, f'commands = ["aws"]{table}', "aws")
+        (missing,) = _find_oddities(world)
+        assert (missing.key, missing.is_note) == ("aws", False)
+        assert missing.remedy == 'write [aws] with profile = "NAME" and regions = ["eu-west-1"]'
 
 
 def test_check_tells_of_a_credential_that_an_agent_can_write(world: World) -> None:

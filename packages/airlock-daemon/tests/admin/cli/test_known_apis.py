@@ -53,7 +53,7 @@ def test_the_advised_repositories_take_none_away(apis: World) -> None:
     """Those of git are the default of the key that is to be written."""
     asked = (("gh", "GET", "/repos/o/lib/pulls"), ("gh", "GET", "/repos/acme/app/pulls"))
     said = run(apis, "test", "my", *asked[0], status=1).stdout
-    (line,) = re.findall(r"can write (.+) in \[gh\] of this agent's", said)
+    (line,) = re.findall(r"can write \[gh\] (.+) in this agent's", said)
     apis.write_profile(f"{OWN}[gh]\n{line}\n")
     for words in asked:
         assert "\nallowed\n" in run(apis, "test", "my", *words).stdout
