@@ -284,8 +284,8 @@ def test_a_refusal_says_what_to_add() -> None:
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("/repos/not/app/pulls", 'repositories = ["acme/*", "other/app", "not/app"] in [gh] of'),
-        ("/repos/not/app", 'repositories = ["acme/*", "other/app", "not/app"] in [gh] of'),
+        ("/repos/not/app/pulls", 'repositories = ["acme/*", "other/app", "not/app"] in this'),
+        ("/repos/not/app", 'repositories = ["acme/*", "other/app", "not/app"] in this'),
         ("/repos/other/app/x", '"GET /repos/other/app/x" to [gh] allow in'),
         ("/user", '"GET /user" to [gh] allow in'),
     ],
@@ -296,11 +296,12 @@ def test_a_repository_that_is_not_granted_is_added_as_one(path: str, line: str) 
     assert line in str(verdict.hint)
 
 
-def test_of_many_repositories_the_new_one_alone_is_shown() -> None:
-    """The key replaces those of git, so they are mentioned."""
+def test_of_many_repositories_the_last_are_shown() -> None:
+    """A message stays short."""
     api = replace(_GH, allow=(), repositories=tuple(f"acme/app{number}" for number in range(9)))
-    hint = api.judge(ApiCall(method="GET", path="/repos/not/app")).hint
-    assert 'add "not/app" (and, if that is new, those of [git] push) to [gh] rep' in str(hint)
+    hint = str(api.judge(ApiCall(method="GET", path="/repos/not/app")).hint)
+    assert 'write [gh] repositories = [..., "acme/app2", ' in hint
+    assert '"acme/app8", "not/app"] in this' in hint
 
 
 @pytest.mark.parametrize(

@@ -393,22 +393,16 @@ class Api(Struct, frozen=True, kw_only=True):
         """How to grant a request: its repository, if that is what it lacks, or a rule for it."""
         other = _REPOSITORY.match(path) if method == "GET" else None
         if self.repositories is not None and other and not self._has((other[1],)):
-            return self._advise_repository(other[1])
+            # With all that are granted: they may be those of [git] push, which the key replaces.
+            named = (*self.repositories, other[1])
+            more = "..., " if len(named) > _MAX_ADVISED else ""
+            shown = ", ".join(map(quote, named[-_MAX_ADVISED:]))
+            return self._advise(f"repositories = [{more}{shown}]", what="write")
         is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
         return self._advise("allow", f'"{method} {path}"' if is_rule else "a rule for it")
 
-    def _advise_repository(self, name: str) -> str:
-        """With all that are granted: they may be those of `[git] push`, which the key replaces."""
-        granted = self.repositories or ()
-        if len(granted) > _MAX_ADVISED:
-            beside = "(and, if that is new, those of [git] push)"
-            return self._advise("repositories", f"{quote(name)} {beside}")
-        shown = ", ".join(map(quote, (*granted, name)))
-        where = f"[{self.module}] of this agent's airlock.toml"
-        return f"a person on the host can write repositories = [{shown}] in {where}{_THEN}"
-
-    def _advise(self, key: str, line: str = "") -> str:
-        what = f"add {line} to" if line else "change"
+    def _advise(self, key: str, line: str = "", *, what: str = "change") -> str:
+        what = f"add {line} to" if line else what
         where = f"[{self.module}] {key} in this agent's airlock.toml"
         return f"a person on the host can {what} {where}{_THEN}"
 
