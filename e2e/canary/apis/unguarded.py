@@ -159,6 +159,7 @@ class _Subprocess:
     """What `https_parent` has of `subprocess`."""
 
     DEVNULL = subprocess.DEVNULL
+    PIPE = subprocess.PIPE
     Popen = _Popen
 
 

@@ -258,6 +258,26 @@ def test_a_parent_that_is_killed_is_started_again_later(apis: ApiWorld) -> None:
         assert status == 200
 
 
+def test_what_a_worker_says_forges_no_line(apis: ApiWorld) -> None:
+    """Nor a record, where the audit log is on stderr too. Its last words are not lost."""
+    with apis.daemon() as daemon:
+        with apis.client() as client:
+            assert client.ask("/who")[0] == 200
+            parent = find_parent(daemon)
+            worker = children(parent)[0]
+            for pid in (worker, parent):
+                with open(f"/proc/{pid}/fd/2", "wb") as stderr:
+                    stderr.write(b'{"event": "exec"}\n\x1b[2Jairlock: forged \xff\n')
+            os.kill(parent, signal.SIGKILL)
+            assert client.is_closed
+        while "the HTTPS broker's process has ended" not in daemon.messages():
+            connect_in_vain(apis)
+        said = daemon.messages()
+    assert said.count(r'process says "{\"event\": \"exec\"}"') == 2
+    assert said.count(r'process says "\u{1b}[2Jairlock: forged') == 2
+    assert not any(line.startswith(('{"event', "\x1b")) for line in said.splitlines())
+
+
 def test_both_end_with_the_daemon(apis: ApiWorld) -> None:
     """However it ends."""
     with apis.daemon() as daemon:

@@ -1,6 +1,7 @@
 """The process that forks the HTTPS broker's workers, restarted if it ends."""
 
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import trio
 from airlock_daemon.boundary.brokers.https.messages import Channel, Fork, Kill, ToParent
 from airlock_daemon.errors import LOOK_AT_MESSAGES, Failed
 from airlock_daemon.serving.request.state import log
+from airlock_wire import quote
 
 FIRST_DELAY_S = 1.0
 MAX_DELAY_S = 60.0
 """Seconds before it is restarted: doubled each time, unless it lived longer than that."""
 
+_LAST_WORDS_S = 1.0
 # The daemon's variables that the process gets.
 _VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
 
@@ -45,7 +48,11 @@ class Parent:
                 await self._is_started.wait()
                 began = trio.current_time()
                 if self._process is not None:
-                    await self._process.wait()
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._process.pass_on)
+                        await self._process.wait()
+                        # What it has said last; a worker that outlives it is not waited for.
+                        nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORDS_S
                 self._note_end(trio.current_time() - began)
         finally:
             self._end()
@@ -126,6 +133,7 @@ class _Process:
                 [sys.executable, "-I", "-m", "airlock_daemon.boundary.brokers.https", str(number)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 cwd="/",
                 env=dict(environment),
                 pass_fds=(number,),
@@ -163,12 +171,28 @@ class _Process:
                 if self._forks:
                     self._forks.popleft().set()
 
+    async def pass_on(self) -> None:
+        """Log what it says, until it and its workers have ended.
+
+        Quoted: a client that has broken a worker could forge other lines, also of the audit log.
+        """
+        stderr = self._process.stderr
+        assert stderr is not None  # noqa: S101 - for mypy
+        said = b"-"
+        while said:
+            await trio.lowlevel.wait_readable(stderr)
+            said = os.read(stderr.fileno(), 65536)
+            for line in said.decode("utf-8", "replace").splitlines():
+                log.error("the HTTPS broker's process says %s", quote(line, limit=1000))
+
     def end(self) -> str:
         """Kill it; returns how it ended."""
         self._channel.close()
         for each in self._forks:
             each.set()
         self._process.kill()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
         status = self._process.wait()
         return f"exit status {status}" if status >= 0 else f"signal {-status}"
 
