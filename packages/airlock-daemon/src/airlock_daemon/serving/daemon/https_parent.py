@@ -22,6 +22,9 @@ MAX_DELAY_S = 60.0
 """Seconds before it is restarted: doubled each time, unless it lived longer than that."""
 
 _LAST_WORDS_S = 1.0
+# Of one read of its stderr; before the next one.
+_SAID_BYTES, _SAID_LINES = 4096, 50
+_PAUSE_S = 0.1
 # The daemon's variables that the process gets.
 _VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
 
@@ -175,15 +178,17 @@ class _Process:
         """Log what it says, until it and its workers have ended.
 
         Quoted: a client that has broken a worker could forge other lines, also of the audit log.
+        And no more at once than costs the daemon a few milliseconds.
         """
         stderr = self._process.stderr
         assert stderr is not None  # noqa: S101 - for mypy
         said = b"-"
         while said:
             await trio.lowlevel.wait_readable(stderr)
-            said = os.read(stderr.fileno(), 65536)
-            for line in said.decode("utf-8", "replace").splitlines():
+            said = os.read(stderr.fileno(), _SAID_BYTES)
+            for line in said.decode("utf-8", "replace").splitlines()[:_SAID_LINES]:
                 log.error("the HTTPS broker's process says %s", quote(line, limit=1000))
+            await trio.sleep(_PAUSE_S)
 
     def end(self) -> str:
         """Kill it; returns how it ended."""
