@@ -187,7 +187,8 @@ class _Process:
             await trio.lowlevel.wait_readable(stderr)
             said = os.read(stderr.fileno(), _SAID_BYTES)
             for line in said.decode("utf-8", "replace").splitlines()[:_SAID_LINES]:
-                log.error("the HTTPS broker's process says %s", quote(line, limit=1000))
+                quoted = quote(line, limit=1000)
+                log.error("the HTTPS broker's process says %s; please report it", quoted)
             await trio.sleep(_PAUSE_S)
 
     def end(self) -> str:
