@@ -84,6 +84,7 @@ def write_chart(folder: Path, *, epoch: int) -> Path:
             entry.size, entry.mtime = path.stat().st_size, epoch
             with path.open("rb") as content:
                 chart.addfile(entry, content)
+    archive.chmod(0o644)
     return archive
 
 
