@@ -26,6 +26,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_daemon.platform.linux.seccomp import _make_program
 from confining import ALLOW, ERRNO, MACHINES, PROCESSORS, Call, Program, read_numbers
+from launching import can_build
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -126,6 +127,7 @@ CHANGING = """
 """
 
 
+@pytest.mark.skipif(not can_build(), reason="needs ziglang")
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_the_filter_refuses_by_the_numbers_of_the_kernel(processor: str) -> None:
     """Whichever of these calls a processor has."""
