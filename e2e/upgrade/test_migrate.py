@@ -31,9 +31,9 @@ class Migrated:
     agent: str
     host: Host
     said: str
-    """What the migration said."""
+    """The output of the migration."""
     checked: str
-    """What `check` found afterwards."""
+    """The findings of `check` after it."""
     daemon: Daemon
 
     def ask(self, *words: str, method: str = "exec") -> Answer:

@@ -89,7 +89,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         yield from self.conclude(form)
 
     def introduce(self, form: Form) -> Iterator[str]:
-        """What stands before the command or file."""
+        """The text before the command or file."""
         if self.logins:
             yield "Store the credential, which stays on this host and is asked for without echo:"
             yield from _indent("\n".join(map(shlex.join, self.logins)))
@@ -114,7 +114,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         return json.dumps(devcontainer(self.wiring, user=_user()), indent=2, ensure_ascii=False)
 
     def conclude(self, form: Form) -> Iterator[str]:
-        """What stands behind a file: how to start its container."""
+        """The text behind a file: how to start its container."""
         if form is Form.COMPOSE:
             yield from ("", "and start it:")
             words = () if self.wiring.entrypoint is None else (COMMAND,)
