@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.cgroup import Cgroup
+from airlock_daemon.boundary.box.groups import Cgroup, Groups
 from boxing import lack, needs_bubblewrap, needs_landlock
 
 MAKERS = [
@@ -21,7 +21,7 @@ MAKERS = [
 @contextmanager
 def handed_over() -> Iterator[Path]:
     """A cgroup marked as delegated, as systemd does; skips the test if there can be none."""
-    own = Cgroup.find(os.getpid())
+    own = Groups.locate(os.getpid())
     if own is None:
         lack("cgroups of version 2")
     path = Path(own.directory, f"airlock-{uuid.uuid4()}")

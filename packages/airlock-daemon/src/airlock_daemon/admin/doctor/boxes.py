@@ -140,11 +140,10 @@ def check_cgroups(around: Surroundings) -> Iterator[Problem]:
 
 def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
     """Place, problem and remedy if the boxes of daemon `pid` have no common limits."""
-    # These cannot be imported on other systems.
+    # This cannot be imported on other systems.
     from airlock_daemon.boundary.box.groups import Groups  # noqa: PLC0415
-    from airlock_daemon.platform.linux.cgroup import Cgroup  # noqa: PLC0415
 
-    group = Cgroup.find(pid)
+    group = Groups.locate(pid)
     if group is None:
         remedy = f"boot with systemd.unified_cgroup_hierarchy=1, or {_BOUND_CONTAINER}"
         return "cgroups", "are not of version 2 for the daemon", remedy

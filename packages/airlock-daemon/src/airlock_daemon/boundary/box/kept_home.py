@@ -26,9 +26,9 @@ from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import openat2
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.files import make_directory
 from airlock_daemon.setup.limits import Limits
+from airlock_daemon.threads import run_in_thread
 
 MAX_FILES = 65_536
 """As many as a tmpfs of a box allows."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import trio
 
-from airlock_daemon.boundary.box.groups import Groups
+from airlock_daemon.boundary.box.groups import Cgroup, Groups
 from airlock_daemon.boundary.box.launch import BoxBuilder
 from airlock_daemon.boundary.box.plan import plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import start_boxed
@@ -21,7 +21,6 @@ from airlock_daemon.boundary.command.launcher import (
 from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, full_table, is_full_table
-from airlock_daemon.platform.linux.cgroup import Cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import Reserved

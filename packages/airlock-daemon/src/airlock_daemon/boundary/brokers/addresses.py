@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 
 ANSWER_S = 10.0
 

@@ -36,7 +36,7 @@ from airlock_daemon.platform.system import (
     read_process_file,
     splice,
 )
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 
 T = TypeVar("T")
 

@@ -151,7 +151,7 @@ def _open(part: str, directory: int, *, at_once: bool) -> int | str | None:
     if sys.platform != "linux":
         if at_once:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        from airlock_daemon.platform.posix.calls import step  # noqa: PLC0415 - without O_PATH
+        from airlock_daemon.platform.system import step  # noqa: PLC0415 - without O_PATH
 
         return step(part, directory)
     if at_once:

@@ -18,7 +18,7 @@ import trio
 
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import LOOK, openat2, read_known_status
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ import trio
 
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import SEARCH
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.workspace.mapping import Mounts, Source

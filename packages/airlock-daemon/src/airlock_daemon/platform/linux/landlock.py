@@ -4,8 +4,10 @@ import ctypes
 import functools
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+
+from airlock_daemon.platform.linux.privileges import drop_capabilities
 
 # The same number on every architecture, as for all newer system calls.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -33,13 +35,16 @@ def landlock_version() -> int:
     return max(found, 0)
 
 
-def confine_files(*, written: Iterable[str], read: Iterable[str]) -> None:
+def confine_files(*, written: Sequence[str], read: Iterable[str]) -> None:
     """Confine the file access of this thread, and of threads and processes that it starts.
 
-    They may write beneath the directories `written`, and read these and the paths `read` with all
+    First it drops the capabilities of this thread that writing there does not need. The processes
+    may write beneath the directories `written`, and read these and the paths `read` with all
     beneath, some of which may be missing. Open files stay open; mode, owner and times of files are
-    not covered. The process must have no_new_privs. Does nothing without Landlock; raises OSError.
+    not covered. The process must have no_new_privs. Without Landlock only capabilities are dropped.
+    Raises Failed and OSError.
     """
+    drop_capabilities(written)
     version = landlock_version()
     if version == 0:
         return

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.privileges import prctl
+from airlock_daemon.platform.linux.privileges import drop_capabilities, prctl
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
@@ -103,7 +103,18 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def die_with_parent(parent: int) -> None:
+def isolate_child(parent: int) -> None:
+    """Tie this forked process to `parent`, drop its capabilities, and keep it from executing.
+
+    It may keep CAP_DAC_OVERRIDE, as `drop_capabilities` says. Raises Failed, as
+    `forbid_executing` does.
+    """
+    _die_with_parent(parent)
+    drop_capabilities()
+    forbid_executing()
+
+
+def _die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
     Exits at once if `parent` is not its parent any more.

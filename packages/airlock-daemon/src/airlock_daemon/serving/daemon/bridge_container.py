@@ -19,7 +19,6 @@ from typing import Protocol
 import trio
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.daemon.bridge import Accept, Bridge, Serve
 from airlock_daemon.serving.daemon.engine_command import (
     PROGRAM,
@@ -36,6 +35,7 @@ from airlock_daemon.setup.files import read_written
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import NAMES, SOCKET_DIRECTORY
 from airlock_daemon.setup.state import State
+from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote
 
 FIRST_DELAY_S = 0.2

@@ -21,7 +21,6 @@ from airlock_daemon.platform.system import (
     forbid_tracing,
     raise_open_files,
 )
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
@@ -33,6 +32,7 @@ from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.paths import HTTPS
 from airlock_daemon.setup.status import DaemonStatus
+from airlock_daemon.threads import run_in_thread
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 

@@ -29,7 +29,6 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import MountTable, read_own_mounts
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
@@ -43,6 +42,7 @@ from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trust import leads_through
+from airlock_daemon.threads import run_in_thread
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership, Root, is_below
 from airlock_modules.operation import Operation
 from airlock_wire import quote

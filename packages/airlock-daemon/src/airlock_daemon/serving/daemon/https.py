@@ -28,7 +28,6 @@ from airlock_daemon.errors import (
     full_table,
     is_full_table,
 )
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.daemon.https_parent import Parent
@@ -42,6 +41,7 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import PUBLISHED, container_directory
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
+from airlock_daemon.threads import run_in_thread
 
 # Seconds before a worker that ended by itself is restarted.
 _REST_S = 1.0

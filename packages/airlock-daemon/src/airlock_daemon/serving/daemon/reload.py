@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.errors import AirlockError, SetupError, own_fault
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.record import DETAIL, Record
 from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_granted
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
@@ -17,6 +16,7 @@ from airlock_daemon.serving.daemon.store import ServiceManager
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.status import DaemonStatus, Reload
+from airlock_daemon.threads import run_in_thread
 from airlock_modules import Fault
 
 # Fields that do not count as an agent's change: each load makes the paths of Airlock's files and

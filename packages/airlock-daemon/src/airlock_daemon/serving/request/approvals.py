@@ -23,13 +23,13 @@ from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
-from airlock_daemon.platform.threads import run_with_others
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.request.execution import ENDING, buffer_start, listen
 from airlock_daemon.serving.request.job import Call, Job, Reloaded
 from airlock_daemon.serving.request.state import AgentState, log
 from airlock_daemon.serving.session import ClientMessage
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.threads import run_with_others
 from airlock_modules import Module
 from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
 from airlock_modules.operation import Operation

@@ -13,7 +13,6 @@ from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import read_process_file
-from airlock_daemon.platform.threads import run_with_others
 from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, makes_commit
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.egress import Egress
@@ -21,6 +20,7 @@ from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.state import Caller
+from airlock_daemon.threads import run_with_others
 from airlock_modules import GIT_SIGN
 
 

@@ -18,7 +18,6 @@ from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.execution import ENDING, buffer_start, conclude, send_start
 from airlock_daemon.serving.request.job import (
     AgreedFeatures,
@@ -30,6 +29,7 @@ from airlock_daemon.serving.request.job import (
     require_approval,
 )
 from airlock_daemon.serving.session import ClientMessage
+from airlock_daemon.threads import run_in_thread
 from airlock_modules import Module
 from airlock_modules.operation import Operation
 from airlock_wire import Request, Signal, Stream

@@ -17,7 +17,7 @@ from airlock_daemon.boundary.brokers.addresses import Address
 from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote
 
 if TYPE_CHECKING:

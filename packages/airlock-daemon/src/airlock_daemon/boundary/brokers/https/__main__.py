@@ -37,8 +37,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import forbid_tracing
 
 if sys.platform == "linux":
-    from airlock_daemon.platform.linux.privileges import drop_capabilities
-    from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
+    from airlock_daemon.platform.linux.seccomp import isolate_child
 
 # Sent to a whole session or service: the daemon ends first, after its requests.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -120,9 +119,7 @@ def _work(end: int, parent: int, alive: int) -> None:
         # What it publishes is for every user of a container.
         os.umask(0o022)
         if sys.platform == "linux":
-            die_with_parent(parent)
-            drop_capabilities()
-            forbid_executing()
+            isolate_child(parent)
         else:
             threading.Thread(target=_die_at_end, args=(alive,), daemon=True).start()
         trio.run(serve_agent, socket.socket(fileno=end))

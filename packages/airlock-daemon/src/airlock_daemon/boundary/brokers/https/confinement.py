@@ -15,7 +15,6 @@ from airlock_daemon.boundary.brokers.https.messages import Settings
 from airlock_daemon.errors import Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.linux.landlock import confine_files
-from airlock_daemon.platform.linux.privileges import drop_capabilities
 
 # Libraries and their files: name resolution and the system's CAs.
 _SYSTEM = (
@@ -49,7 +48,6 @@ def confine(settings: Settings) -> None:
         return
     directories = (settings.published, os.path.dirname(settings.keys))
     try:
-        drop_capabilities(directories)
         confine_files(written=directories, read=[path for path, _, _ in find_readable(settings)])
     except OSError as error:
         raise Failed(

@@ -19,7 +19,7 @@ from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pendi
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import KEEP_IDLE, private_file
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 from airlock_modules.apis import MAX_HEAD, Api
 from airlock_wire import quote
 

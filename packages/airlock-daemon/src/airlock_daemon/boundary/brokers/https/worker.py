@@ -42,7 +42,7 @@ from airlock_daemon.boundary.brokers.https.service import Authorities
 from airlock_daemon.boundary.brokers.https.splicing import send_final
 from airlock_daemon.boundary.brokers.https.tunnel import Policy, Tunnel
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 from airlock_modules.apis.uploads import Seal
 
 # Concurrent name lookups.

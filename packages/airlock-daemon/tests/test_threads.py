@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.platform.threads`, and of all that takes one where there are no more."""
+"""Tests of `airlock_daemon.threads`, and of all that takes one where there are no more."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from airlock_daemon.boundary.connection.descriptors import start_in_thread
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.threads import run_in_thread
 
 
 @contextmanager
