@@ -6,6 +6,7 @@ modules are counted by floor, with the native launcher; moving code between file
 
 import argparse
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from tasks.places import ROOT
 
 GRANTS = ("git", "ssh", "sign", "https", "docker")
 
-_LAUNCHER = ROOT / "packages" / "airlock-daemon" / "native"
+_LAUNCHER = ROOT / "packages" / "airlock-daemon" / "native" / "main.zig"
+_IMPORT = re.compile(r'@import\("([^"]+\.zig)"\)')
 _PATIENCE_S = 30.0
 _TICK_S = 0.01
 
@@ -88,9 +90,21 @@ def count_lines(files: Iterable[str]) -> Counter[str]:
     lines = Counter[str]()
     for path in files:
         lines[name_floor(path)] += len(Path(path).read_text().splitlines())
-    for source in _LAUNCHER.rglob("*.zig"):
+    for source in find_sources(_LAUNCHER):
         lines["launcher"] += len(source.read_text().splitlines())
     return lines
+
+
+def find_sources(program: Path) -> set[Path]:
+    """Return the source files of which a Zig program is compiled, its own among them."""
+    found, left = set[Path](), [program]
+    while left:
+        source = left.pop()
+        if source not in found:
+            found.add(source)
+            names = _IMPORT.findall(source.read_text())
+            left += [(source.parent / name).resolve() for name in names]
+    return found
 
 
 def read_budgets() -> Mapping[str, int]:

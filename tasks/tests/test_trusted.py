@@ -1,6 +1,15 @@
 """Counting the code that has to be trusted."""
 
-from tasks.trusted import GRANTS, count_lines, find_loaded, name_floor, read_budgets
+from pathlib import Path
+
+from tasks.trusted import (
+    GRANTS,
+    count_lines,
+    find_loaded,
+    find_sources,
+    name_floor,
+    read_budgets,
+)
 
 # By the beginnings of their names: what only other grants, boxes and hooks need.
 NOT_GRANTED = (
@@ -48,6 +57,17 @@ def test_a_file_counts_for_its_floor() -> None:
     assert name_floor("/x/src/airlock_daemon/boundary/brokers/git/rules.py") == "boundary"
     assert name_floor("/x/src/airlock_daemon/errors.py") == "platform"
     assert name_floor("/x/src/airlock_wire/text.py") == "airlock_wire"
+
+
+def test_a_program_in_zig_is_what_it_imports(tmp_path: Path) -> None:
+    """Sources are followed from file to file, once each; tests beside them are not among them."""
+    main, part, inner = (tmp_path / name for name in ("main.zig", "part.zig", "inner/deep.zig"))
+    inner.parent.mkdir()
+    main.write_text('const std = @import("std");\nconst part = @import("part.zig");\n')
+    part.write_text('const deep = @import("inner/deep.zig").deep;\n')
+    inner.write_text('const part = @import("../part.zig");\n')
+    (tmp_path / "tests.zig").write_text('test { _ = @import("part.zig"); }\n')
+    assert find_sources(main) == {main, part, inner}
 
 
 def test_there_is_a_budget_for_each_grant() -> None:

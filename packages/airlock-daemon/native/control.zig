@@ -82,7 +82,7 @@ pub fn sendFailure(control: i32, report: Report, errno: linux.E) void {
     send(control, report, @intFromEnum(errno));
 }
 
-fn decode(message: []const u8) ?Order {
+pub fn decode(message: []const u8) ?Order {
     if (message.len != 2 or message[1] < 1 or message[1] >= linux.NSIG) return null;
     return switch (message[0]) {
         'S' => .{ .signal = message[1] },
@@ -91,25 +91,8 @@ fn decode(message: []const u8) ?Order {
     };
 }
 
-fn encode(report: Report, value: i32) [8]u8 {
+pub fn encode(report: Report, value: i32) [8]u8 {
     var message = [_]u8{ @intFromEnum(report), 0, 0, 0, 0, 0, 0, 0 };
     std.mem.writeInt(i32, message[4..8], value, .little);
     return message;
-}
-
-test "orders carry a letter and a signal" {
-    try std.testing.expectEqual(Order{ .signal = 2 }, decode("S\x02").?);
-    try std.testing.expectEqual(Order{ .end = 64 }, decode("E\x40").?);
-}
-
-test "anything else is no order" {
-    inline for (.{ "", "S", "S\x00", "E\x41", "E\xff", "X\x01", "s\x02", "S\x02\x00", "S\x02S\x02" }) |bad| {
-        try std.testing.expectEqual(null, decode(bad));
-    }
-}
-
-test "a report is a letter, padding and a little-endian number" {
-    try std.testing.expectEqualSlices(u8, "X\x00\x00\x00\x00\x01\x00\x00", &encode(.ended, 256));
-    try std.testing.expectEqualSlices(u8, "F\x00\x00\x00\x02\x00\x00\x00", &encode(.exec_failed, 2));
-    try std.testing.expectEqualSlices(u8, "N\x00\x00\x00\xff\xff\xff\xff", &encode(.setup_failed, -1));
 }

@@ -81,13 +81,3 @@ fn complain(parts: []const []const u8) void {
 fn print(text: []const u8) void {
     _ = linux.write(2, text.ptr, text.len);
 }
-
-test {
-    _ = command_line;
-    _ = doors;
-    _ = @import("children.zig");
-    _ = @import("control.zig");
-    _ = @import("order.zig");
-    _ = @import("landlock.zig");
-    _ = @import("place.zig");
-}
