@@ -6,7 +6,7 @@ from pathlib import Path
 from airlock_daemon.admin.doctor.checks import CHECKS
 from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.files import Finding
+from airlock_daemon.files import Finding
 from airlock_daemon.setup.status import DaemonStatus
 from worlds import World
 

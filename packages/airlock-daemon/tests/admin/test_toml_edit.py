@@ -1,4 +1,4 @@
-"""Tests of the edits of TOML in `airlock_daemon.setup.files`: nothing else of a file changes."""
+"""Tests of the edits of TOML in `airlock_daemon.files`: nothing else of a file changes."""
 
 import subprocess
 import sys

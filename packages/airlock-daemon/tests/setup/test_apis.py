@@ -3,9 +3,9 @@
 import pytest
 
 from airlock_daemon.errors import SetupError
+from airlock_daemon.files import Finding
 from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.checking import find_api_oddities
-from airlock_daemon.setup.files import Finding
 from airlock_modules import builtin_text
 from commanding import run
 from worlds import World

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from airlock_daemon.setup.files import read_exact, write_text
+from airlock_daemon.files import read_exact, write_text
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.connection.descriptors import (
 from airlock_daemon.boundary.fairness.gate import Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.platform.system import GONE, HANGUPS_ALONE, READABLE, Readiness
-from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.generation import Limits
 from airlock_wire import (
     ErrorObject,
     HalfClosed,

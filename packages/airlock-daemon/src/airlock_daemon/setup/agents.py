@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from airlock_daemon.files import list_entries, read_text
 from airlock_daemon.path_text import absolute
-from airlock_daemon.setup.files import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import ContainerNetwork, Mount, Profile, parse_profile

@@ -13,10 +13,10 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
+from airlock_daemon.files import Finding, named
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis, name_table
-from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.overrides import find_losses

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
-from airlock_daemon.setup.files import write_text
+from airlock_daemon.files import write_text
 from airlock_daemon.setup.paths import (
     BUNDLE,
     CA,

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 
+from airlock_daemon.files import Finding, named
 from airlock_daemon.setup.config import BoxConfig
-from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import GIVES_AWAY
 from airlock_daemon.setup.trust import Programs
 from airlock_modules import Fault, Module, review_module

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, get_args
 
 import msgspec
 
+from airlock_daemon.files import read_text
 from airlock_daemon.path_text import absolute
-from airlock_daemon.setup.files import read_text
 from airlock_daemon.setup.limits import HookLimits, Limits, read_hook_limits, read_limits
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.state import State

@@ -5,9 +5,9 @@ Also what a person's own files weaken: boxes that protect no credential, engines
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from airlock_daemon.files import Finding, named
 from airlock_daemon.setup.agents import Agent, review_hooks
 from airlock_daemon.setup.config import Config
-from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.remotes import find_unasked
 from airlock_daemon.setup.trust import Programs

@@ -1,4 +1,8 @@
-"""All configuration, loaded and checked as a whole, and each agent's part of it."""
+"""All configuration, loaded and checked as a whole, and each agent's part of it.
+
+It is the face of `setup`: other rooms import from here whatever a daemon has loaded with it. What
+only some need, such as `kubeconfig`, they import from its own module.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -7,22 +11,90 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from airlock_daemon.errors import SetupError
+from airlock_daemon.files import named
 from airlock_daemon.setup.agents import Agent, AgentApis, read_registration
-from airlock_daemon.setup.config import BoxConfig, Config, find_state
-from airlock_daemon.setup.files import named
+from airlock_daemon.setup.config import BoxConfig, Config, LogConfig, Mode, find_state
 from airlock_daemon.setup.findings import find_engines, find_oddities, find_unprotected
 from airlock_daemon.setup.limits import HookLimits, Limits
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import Locations, Reserved, reserve
-from airlock_daemon.setup.remotes import find_contradictions, find_unpinned
+from airlock_daemon.setup.paths import (
+    BRIDGED,
+    BUNDLE,
+    CLIENT_ENV,
+    ENGINE,
+    HTTPS,
+    LOCK,
+    NAMES,
+    PUBLISHED,
+    SOCKET,
+    SOCKET_DIRECTORY,
+    Locations,
+    Reserved,
+    container_directory,
+    find_link,
+    reserve,
+)
+from airlock_daemon.setup.profile import Identity, Mount, Profile
+from airlock_daemon.setup.remotes import find_contradictions, find_unpinned, reaches_remotes
 from airlock_daemon.setup.state import FILE as NOTES
-from airlock_daemon.setup.state import NOTHING, Notes, State
-from airlock_daemon.setup.trust import AUTHORITIES, Programs, find_untrusted, list_deciding
-from airlock_daemon.setup.workspaces import Unserved, judge_workspaces
+from airlock_daemon.setup.state import NOTHING, Noted, Notes, State
+from airlock_daemon.setup.trust import (
+    AUTHORITIES,
+    Programs,
+    find_file_problem,
+    find_untrusted,
+    leads_through,
+    list_deciding,
+    list_steps,
+    name_user,
+)
+from airlock_daemon.setup.workspaces import Unserved, Workspaces, judge_workspaces
 from airlock_modules import GIT_REMOTE, Fault, Grant, Module, evaluate
 
 if TYPE_CHECKING:
     from airlock_modules.engine import DockerGrant
+
+__all__ = [
+    "BRIDGED",
+    "BUNDLE",
+    "CLIENT_ENV",
+    "ENGINE",
+    "HTTPS",
+    "LOCK",
+    "NAMES",
+    "PUBLISHED",
+    "SOCKET",
+    "SOCKET_DIRECTORY",
+    "Agent",
+    "AgentApis",
+    "BoxConfig",
+    "Config",
+    "Generation",
+    "Identity",
+    "Limits",
+    "Locations",
+    "LogConfig",
+    "Mode",
+    "Modules",
+    "Mount",
+    "Noted",
+    "Profile",
+    "Programs",
+    "Reserved",
+    "Setup",
+    "State",
+    "Workspaces",
+    "container_directory",
+    "find_file_problem",
+    "find_link",
+    "leads_through",
+    "list_deciding",
+    "list_steps",
+    "name_user",
+    "reaches_remotes",
+    "read_registration",
+    "reserve",
+]
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from msgspec.structs import replace
 
+from airlock_daemon.files import Finding
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import find_granted
 from airlock_daemon.setup.credential import CERTIFICATE, NO_JSON, Access, BadCredential
-from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.trust import Programs, find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_program_problem
 from airlock_modules import Fault

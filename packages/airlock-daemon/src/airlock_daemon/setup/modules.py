@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.setup.files import list_entries, named, read_text
+from airlock_daemon.files import list_entries, named, read_text
 from airlock_modules import (
     Fault,
     Module,

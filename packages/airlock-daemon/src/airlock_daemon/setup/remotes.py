@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from airlock_daemon.files import Finding
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.files import Finding
 from airlock_modules import GIT_REMOTE, GIT_SIGN, Fault, Login, Module
 from airlock_wire import quote
 

@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory, read_exact, write_text
+from airlock_daemon.files import make_directory, read_exact, write_text
 from airlock_daemon.setup.profile import Identity
 from airlock_modules import Fault
 

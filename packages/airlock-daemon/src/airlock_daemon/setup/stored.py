@@ -15,7 +15,7 @@ from typing import ClassVar
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory
+from airlock_daemon.files import make_directory
 from airlock_daemon.setup.state import State
 from airlock_modules import is_name
 

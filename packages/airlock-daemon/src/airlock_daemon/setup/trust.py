@@ -16,8 +16,8 @@ from contextlib import suppress
 from typing import Self
 
 from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.files import Finding
 from airlock_daemon.path_text import is_within
-from airlock_daemon.setup.files import Finding
 from airlock_modules import Fault
 from airlock_wire import quote
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airlock_daemon._version import __version__
 
 if TYPE_CHECKING:
-    from airlock_daemon.setup.paths import Locations
+    from airlock_daemon.setup.generation import Locations
 
 VERSION_OPTIONS = ("--version", "-V")
 _VALUED = ("config", "sockets", "agents")

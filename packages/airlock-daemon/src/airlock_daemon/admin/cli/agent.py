@@ -38,16 +38,20 @@ from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.config import Config
-from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.generation import (
+    Config,
+    Generation,
+    Noted,
+    Programs,
+    Setup,
+    State,
+    read_registration,
+)
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.trust import Programs
 from airlock_modules import DEFAULT_REFS, GIT_REMOTE
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

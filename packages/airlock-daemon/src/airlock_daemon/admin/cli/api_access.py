@@ -9,12 +9,19 @@ from airlock_daemon.admin.cli.machine import make_mount_point, write_public
 from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
 from airlock_daemon.admin.listening import is_served
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.files import read_written
 from airlock_daemon.path_text import expand_home
-from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.files import read_written
-from airlock_daemon.setup.paths import BUNDLE, ENGINE, HTTPS, PUBLISHED, SOCKET_DIRECTORY, Locations
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import (
+    BUNDLE,
+    ENGINE,
+    HTTPS,
+    PUBLISHED,
+    SOCKET_DIRECTORY,
+    AgentApis,
+    Locations,
+    State,
+)
 from airlock_wire import quote
 
 _ENGINE = {

@@ -19,8 +19,7 @@ from airlock_daemon.setup.status import DaemonStatus
 from airlock_modules import Fault
 
 if TYPE_CHECKING:
-    from airlock_daemon.setup.config import LogConfig
-    from airlock_daemon.setup.generation import Generation, Setup
+    from airlock_daemon.setup.generation import Generation, LogConfig, Setup
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):

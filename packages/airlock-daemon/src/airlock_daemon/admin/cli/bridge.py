@@ -7,7 +7,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.wiring import Mount, find_volume
 from airlock_daemon.errors import AND_RELOAD, AirlockError
-from airlock_daemon.setup.paths import SOCKET_DIRECTORY
+from airlock_daemon.setup.generation import SOCKET_DIRECTORY
 
 
 def bridge(

@@ -27,8 +27,8 @@ from airlock_daemon.admin.cli.machine import User
 from airlock_daemon.admin.cli.wiring import HOME, SHIM, Mount, Wiring
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.setup.bridge import BridgeVolume
+from airlock_daemon.setup.generation import SOCKET_DIRECTORY
 from airlock_daemon.setup.human_git import HumanGit
-from airlock_daemon.setup.paths import SOCKET_DIRECTORY
 
 _IMAGE = "airlock-bridge"
 _LABEL = "airlock.bridge"

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, print_message
 from airlock_daemon.errors import AirlockError, Declined
-from airlock_daemon.setup.files import make_directory
+from airlock_daemon.files import make_directory
 
 NOTHING_CHANGED = "nothing was changed"
 

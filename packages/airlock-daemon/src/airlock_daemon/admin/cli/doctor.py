@@ -13,7 +13,7 @@ from airlock_daemon.admin.doctor.checks import CHECKS, run_checks
 from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.admin.listening import REMEDY, find_silence
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.files import Finding
+from airlock_daemon.files import Finding
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.status import DaemonStatus
 

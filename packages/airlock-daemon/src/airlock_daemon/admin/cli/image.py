@@ -13,9 +13,8 @@ import msgspec
 
 from airlock_daemon.admin.doctor.containers import advise_engine
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import State, leads_through
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote
 
 ENGINE = "docker"

@@ -15,12 +15,11 @@ from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.new_files import REGISTRATION, STARTER
 from airlock_daemon.admin.service.installing import find_manager, install, uninstall
 from airlock_daemon.admin.service.manager import Program
+from airlock_daemon.files import make_directory, read_exact
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.config import LogConfig
-from airlock_daemon.setup.files import make_directory, read_exact
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.generation import Locations, LogConfig
 
 _ADD = "airlock agent add NAME --workspace DIR"
 

@@ -19,10 +19,10 @@ import msgspec
 from airlock_daemon.admin.cli.image import Image, open_image
 from airlock_daemon.admin.cli.wiring import HOME, HOST_PROGRAMS, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.files import make_directory, read_exact, write_text
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.files import make_directory, read_exact, write_text
+from airlock_daemon.setup.generation import Locations
 from airlock_daemon.setup.human_git import HumanGit
-from airlock_daemon.setup.paths import Locations
 
 _ANOTHER_NAME = "airlock-agent"
 """The user's name if the image has an account with the original one."""

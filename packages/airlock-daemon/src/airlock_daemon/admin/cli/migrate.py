@@ -30,8 +30,7 @@ from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.trust import name_user
+from airlock_daemon.setup.generation import Locations, name_user
 
 
 def migrate(

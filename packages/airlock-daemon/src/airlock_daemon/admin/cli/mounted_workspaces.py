@@ -7,12 +7,16 @@ from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.admin.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
-from airlock_daemon.setup.generation import Generation, Setup
-from airlock_daemon.setup.paths import SOCKET_DIRECTORY, Reserved
-from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.state import State
-from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Workspaces
+from airlock_daemon.setup.generation import (
+    SOCKET_DIRECTORY,
+    Generation,
+    Identity,
+    Reserved,
+    Setup,
+    State,
+    Workspaces,
+    list_steps,
+)
 from airlock_wire import quote
 
 _NAME_ONE = "name a directory with --workspace DIR"

@@ -25,18 +25,24 @@ from airlock_daemon.admin.toml_edit import (
     remove_table,
 )
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.files import make_directory, read_exact
 from airlock_daemon.path_text import absolute, is_within
-from airlock_daemon.setup.agents import Agent, read_registration
 from airlock_daemon.setup.apis import find_repositories
-from airlock_daemon.setup.config import LogConfig
-from airlock_daemon.setup.files import make_directory, read_exact
-from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import Locations, reserve
-from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.remotes import reaches_remotes
-from airlock_daemon.setup.state import Noted, State
-from airlock_daemon.setup.trust import Programs, list_steps
-from airlock_daemon.setup.workspaces import Workspaces
+from airlock_daemon.setup.generation import (
+    Agent,
+    Identity,
+    Locations,
+    LogConfig,
+    Modules,
+    Noted,
+    Programs,
+    State,
+    Workspaces,
+    list_steps,
+    reaches_remotes,
+    read_registration,
+    reserve,
+)
 from airlock_modules import (
     DEFAULT_REFS,
     Fault,

@@ -9,8 +9,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.known_apis import describe_api
 from airlock_daemon.admin.cli.output import list_rows, plain, print_messages
-from airlock_daemon.setup.generation import Generation, Setup
-from airlock_daemon.setup.paths import HTTPS, SOCKET
+from airlock_daemon.setup.generation import HTTPS, SOCKET, Generation, Setup
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

@@ -15,8 +15,7 @@ from airlock_daemon.boundary.identity.neighbours import Mounted
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.platform.system import open_without_links
-from airlock_daemon.setup.config import BoxConfig
-from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.generation import BoxConfig, Identity
 from airlock_wire import quote
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -15,7 +15,7 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import open_without_links
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Reserved
 from airlock_modules import RemoteError, read_host_line, read_place
 from airlock_wire import is_shown, quote
 

@@ -14,8 +14,7 @@ from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.admin.scan.git_config import LEADS_TO_REMOTE
 from airlock_daemon.admin.scan.scanning import Item, Scan, note, read_noted, scan
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import Agent, State
 
 _QUICK_S = 5.0
 _MAX_TOLD = 12

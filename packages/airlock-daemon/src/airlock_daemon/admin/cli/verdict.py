@@ -13,8 +13,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.setup.config import BoxConfig
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.generation import BoxConfig, Generation
 from airlock_modules import (
     GIT_REMOTE,
     Decision,

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
-from airlock_daemon.setup.generation import Setup
+from airlock_daemon.setup.generation import SOCKET_DIRECTORY, Agent, Setup
 from airlock_daemon.setup.human_git import ShimSettings
-from airlock_daemon.setup.paths import SOCKET_DIRECTORY
 from airlock_modules import GIT_REMOTE, GIT_SIGN
 
 HOME = "/home/airlock-agent"

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.config import BoxConfig
+from airlock_daemon.setup.generation import BoxConfig
 from airlock_daemon.setup.status import DaemonStatus
 
 _SETTINGS = {

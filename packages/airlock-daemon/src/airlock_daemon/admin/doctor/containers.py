@@ -20,7 +20,7 @@ from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import MountTable, read_own_mounts, read_process_file
 from airlock_daemon.setup.bridge import BridgeVolumes
-from airlock_daemon.setup.paths import container_directory
+from airlock_daemon.setup.generation import container_directory
 from airlock_wire import quote
 
 _ANSWER_S = 10

@@ -5,11 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.generation import Locations, Modules, Programs, Setup
 from airlock_daemon.setup.status import DaemonStatus
-from airlock_daemon.setup.trust import Programs
 from airlock_modules import Module
 
 

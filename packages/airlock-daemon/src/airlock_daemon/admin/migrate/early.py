@@ -32,10 +32,8 @@ from airlock_daemon.admin.migrate.released import (
 )
 from airlock_daemon.admin.migrate.steps import Copy, Draft, Step
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.files import read_exact
-from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.files import read_exact
+from airlock_daemon.setup.generation import Agent, Locations, Modules
 from airlock_modules import Fault, parse_module
 
 HOOKS = ("pre-exec", "post-exec")

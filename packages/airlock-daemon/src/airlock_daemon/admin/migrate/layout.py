@@ -14,7 +14,7 @@ from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.admin.service.manager import compare
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import Finding, read_exact
+from airlock_daemon.files import Finding, read_exact
 from airlock_daemon.setup.paths import LOCK, Locations
 
 Layout = Literal["none", "v0.1", "v0.2", "v0.3", "v0.4", "ours", "unknown"]

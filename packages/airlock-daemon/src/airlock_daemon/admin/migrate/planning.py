@@ -29,8 +29,8 @@ from airlock_daemon.admin.migrate.steps import (
     Step,
 )
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.files import read_exact
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.files import read_exact
+from airlock_daemon.setup.generation import Locations
 from airlock_modules import Fault
 
 

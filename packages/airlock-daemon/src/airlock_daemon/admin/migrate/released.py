@@ -12,9 +12,8 @@ from airlock_daemon.admin.migrate.layout import Layout
 from airlock_daemon.admin.new_files import CONFIG, REGISTRATION
 from airlock_daemon.admin.toml_edit import append_table, comment_out, extend_array, format_array
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.files import read_exact
-from airlock_daemon.setup.modules import Modules
+from airlock_daemon.files import read_exact
+from airlock_daemon.setup.generation import Agent, Modules
 from airlock_modules import ModuleError, is_name, parse_module
 from airlock_wire import quote
 

@@ -13,7 +13,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, FILES, Layout
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory, replacing, write_text
+from airlock_daemon.files import make_directory, replacing, write_text
 from airlock_wire import quote
 
 

@@ -24,7 +24,7 @@ from airlock_daemon.admin.scan.rules import (
 )
 from airlock_daemon.admin.scan.tree import Entry, LimitError, Tree
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import State
 from airlock_wire import quote
 
 SECONDS = 60.0

@@ -11,7 +11,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.service.launchd import Launchd
 from airlock_daemon.admin.service.manager import Manager, Program, State, compare
 from airlock_daemon.admin.service.systemd import Systemd
-from airlock_daemon.setup.files import make_directory, read_exact
+from airlock_daemon.files import make_directory, read_exact
 
 
 def find_manager() -> Manager:

@@ -12,8 +12,7 @@ from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.system import read_known_status
-from airlock_daemon.setup.config import BoxConfig
-from airlock_daemon.setup.trust import Programs
+from airlock_daemon.setup.generation import BoxConfig, Programs
 from airlock_modules import Module
 
 FileId = tuple[int, ...] | None

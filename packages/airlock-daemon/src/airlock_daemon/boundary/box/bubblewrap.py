@@ -27,7 +27,7 @@ from airlock_daemon.boundary.box.box import (
 from airlock_daemon.boundary.command.launcher import MAX_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within
-from airlock_daemon.setup.config import BoxConfig
+from airlock_daemon.setup.generation import BoxConfig
 
 # bubblewrap reads the whole mount table for each mount, so each is slower the more mounts the host
 # has; the launcher reads none (`native/parts.zig`). So bubblewrap mounts a few whole directories,

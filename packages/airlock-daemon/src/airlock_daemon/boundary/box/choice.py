@@ -44,11 +44,8 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.config import BoxConfig, Mode
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.generation import BoxConfig, Generation, Mode, Reserved, leads_through
 from airlock_daemon.setup.human_git import ShimSettings
-from airlock_daemon.setup.paths import Reserved
-from airlock_daemon.setup.trust import leads_through
 from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
 

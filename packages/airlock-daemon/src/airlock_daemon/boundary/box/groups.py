@@ -17,7 +17,7 @@ import msgspec
 
 from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.system import SEARCH, read_own_mounts, read_process_entry
-from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.generation import Limits
 
 DELEGATED = "AIRLOCK_DELEGATED"
 """A unit's variable for Delegate=: user managers do not mark delegated cgroups."""

@@ -32,7 +32,7 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within, join_below, list_above, relative_to
 from airlock_daemon.platform.system import MountRow, MountTable
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Reserved
 from airlock_wire import quote
 
 

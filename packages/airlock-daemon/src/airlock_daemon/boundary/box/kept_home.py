@@ -24,10 +24,10 @@ from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.snapshot import HostPaths, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.files import make_directory
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import openat2
-from airlock_daemon.setup.files import make_directory
-from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.generation import Limits
 from airlock_daemon.threads import run_in_thread
 
 MAX_FILES = 65_536

@@ -30,7 +30,7 @@ from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import LOOK, MountTable
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Reserved
 from airlock_wire import quote
 
 _READ_DEVICES = ("/dev/random", "/dev/urandom")

@@ -34,7 +34,7 @@ from airlock_daemon.boundary.command.launcher import (
 )
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import READABLE, SEARCH, Readiness, read_known_status
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Reserved
 from airlock_wire import quote
 
 # Leftovers are new entries directly in /tmp or the home. One is a loss if an argument names it, or

@@ -38,8 +38,7 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within, join_below, relative_to
 from airlock_daemon.platform.system import descriptor_limit
-from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Limits, Reserved
 from airlock_wire import quote
 
 # The class "home" is for tools whose needs nobody has declared: they find their configuration, and

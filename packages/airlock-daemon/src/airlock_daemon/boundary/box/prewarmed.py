@@ -19,7 +19,7 @@ from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, cann
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import MountWatch
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Reserved
 
 POOL_SIZE = 4
 """Limit of waiting boxes per agent."""

@@ -22,8 +22,7 @@ from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, full_table, is_full_table
 from airlock_daemon.platform.system import SEARCH
-from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Limits, Reserved
 
 OLDEST = (0, 10)
 """The oldest version of bubblewrap with all features that a box needs."""

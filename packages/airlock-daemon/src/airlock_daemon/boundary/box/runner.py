@@ -15,7 +15,7 @@ from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, find_losses
 from airlock_daemon.boundary.box.prewarmed import BoxPool, start_boxed
 from airlock_daemon.boundary.command.launcher import CommandLine, Launch, Launcher
-from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.generation import Limits
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.box.landlock import LandlockRunner

@@ -12,8 +12,7 @@ from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.paths import BUNDLE, PUBLISHED, SOCKET_DIRECTORY
-from airlock_daemon.setup.trust import Programs
+from airlock_daemon.setup.generation import BUNDLE, PUBLISHED, SOCKET_DIRECTORY, Programs
 from airlock_wire import quote
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

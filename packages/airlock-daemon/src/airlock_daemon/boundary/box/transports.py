@@ -8,9 +8,9 @@ from airlock_daemon.boundary.box.box import System
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
+from airlock_daemon.setup.generation import Programs
 from airlock_daemon.setup.human_git import ShimSettings
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.trust import Programs
 from airlock_modules import GIT_REMOTE, GIT_SIGN, Grant
 
 RELAY = 3

@@ -24,7 +24,7 @@ import trio
 
 from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table
 from airlock_daemon.platform.system import make_sealed
-from airlock_daemon.setup.profile import Profile
+from airlock_daemon.setup.generation import Profile
 from airlock_modules import Module, select_forwarded
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from trio.lowlevel import ParkingLot
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.system import count_processors
-from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.generation import Limits
 from airlock_wire import Request
 
 

@@ -20,8 +20,7 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import SEARCH, read_known_status, read_mount_id
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Generation, Reserved
 from airlock_modules import Module
 from airlock_wire import quote
 

@@ -12,9 +12,7 @@ from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import join_below, relative_to
 from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.paths import Reserved
-from airlock_daemon.setup.profile import Identity, Mount
+from airlock_daemon.setup.generation import Agent, Identity, Mount, Reserved
 from airlock_wire import quote
 
 # The container's mounts say which paths it hides or protects. At a path where the container does

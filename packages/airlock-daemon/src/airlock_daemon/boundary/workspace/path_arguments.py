@@ -24,8 +24,7 @@ from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within, join_below, relative_to
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Agent, Reserved
 from airlock_modules import PathUse
 from airlock_wire import quote
 

@@ -20,7 +20,7 @@ from airlock_daemon.boundary.fairness.gate import Allowance
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Event, Outcome, Record
-from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.generation import LogConfig
 
 # Seconds between writes of each agent's counts. A daemon that is killed loses that much.
 EVERY_S = 1.0

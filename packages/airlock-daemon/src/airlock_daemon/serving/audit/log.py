@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.serving.audit.record import LogFile, Record, find_end, to_line
-from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.generation import LogConfig
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import trio
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.files import read_written
 from airlock_daemon.serving.daemon.bridge import Accept, Bridge, Serve
 from airlock_daemon.serving.daemon.engine_command import (
     PROGRAM,
@@ -31,10 +32,7 @@ from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.files import read_written
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.paths import NAMES, SOCKET_DIRECTORY
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import NAMES, SOCKET_DIRECTORY, Generation, State
 from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote
 

@@ -29,8 +29,7 @@ from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_gra
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.paths import HTTPS
+from airlock_daemon.setup.generation import HTTPS, Setup
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.threads import run_in_thread
 

@@ -27,6 +27,7 @@ from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.boundary.workspace.mapping import find_other
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.files import read_bounded
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_daemon.serving.audit.ledger import Kind
@@ -36,12 +37,9 @@ from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.files import read_bounded
-from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.generation import Reserved, State, leads_through
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.trust import leads_through
 from airlock_daemon.threads import run_in_thread
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership, Root, is_below
 from airlock_modules.operation import Operation

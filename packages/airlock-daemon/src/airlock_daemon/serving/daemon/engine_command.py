@@ -14,7 +14,7 @@ import trio
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
-from airlock_daemon.setup.paths import BRIDGED, SOCKET_DIRECTORY
+from airlock_daemon.setup.generation import BRIDGED, SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import INSTALL, find_shim
 from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote

@@ -37,9 +37,7 @@ from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.paths import PUBLISHED, container_directory
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import PUBLISHED, Generation, State, container_directory
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.threads import run_in_thread
 

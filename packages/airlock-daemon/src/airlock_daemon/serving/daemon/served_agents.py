@@ -23,9 +23,7 @@ from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.broker import find_broker
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
-from airlock_daemon.setup.generation import Generation, Setup
-from airlock_daemon.setup.paths import ENGINE, HTTPS, SOCKET
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import ENGINE, HTTPS, SOCKET, Generation, Setup, State
 from airlock_modules import Module
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from airlock_daemon.errors import AirlockError, full_table, is_full_table
 from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.daemon.store import SocketStore
-from airlock_daemon.setup.paths import (
+from airlock_daemon.setup.generation import (
     CLIENT_ENV,
     HTTPS,
     LOCK,

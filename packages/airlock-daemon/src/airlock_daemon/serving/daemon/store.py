@@ -15,7 +15,7 @@ import msgspec
 
 from airlock_daemon.serving.daemon.socket_file import File
 from airlock_daemon.serving.request.state import log
-from airlock_daemon.setup.paths import SOCKET
+from airlock_daemon.setup.generation import SOCKET
 
 # Seconds that the manager waits for a stop beyond the commands' grace period.
 _TO_END = 30

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.boundary.box.choice import Boxed
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended
-from airlock_daemon.setup.trust import Programs
+from airlock_daemon.setup.generation import Programs
 from airlock_modules import GIT_SIGN
 from airlock_wire import quote
 

@@ -22,14 +22,12 @@ import trio
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
+from airlock_daemon.files import read_bounded
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.credential import Access, BadCredential, read_credential
-from airlock_daemon.setup.files import read_bounded
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import Generation, State, find_file_problem
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.trust import find_file_problem
 from airlock_daemon.setup.trusted_command import find_command_problem, find_words_problem
 from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote

@@ -11,8 +11,7 @@ from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.brokers.docker.lookups import find_version
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import Generation, State
 from airlock_daemon.setup.stored import Secrets
 from airlock_modules.engine import LABEL, ROOT_LABEL, DockerGrant, Ownership, OwnImages, View
 

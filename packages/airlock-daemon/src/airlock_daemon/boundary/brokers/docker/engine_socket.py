@@ -9,8 +9,7 @@ from functools import partial
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.trust import leads_through
+from airlock_daemon.setup.generation import Generation, leads_through
 from airlock_wire import quote
 
 _UNIX = "unix://"

@@ -17,7 +17,7 @@ from airlock_daemon.boundary.brokers.docker.connections import request_json, unu
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.generation import State
 from airlock_modules.engine import (
     ImageName,
     Refused,

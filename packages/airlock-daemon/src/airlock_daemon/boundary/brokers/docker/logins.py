@@ -9,7 +9,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.requester import RunProgram
 from airlock_daemon.errors import Failed
-from airlock_daemon.setup.trust import Programs
+from airlock_daemon.setup.generation import Programs
 from airlock_wire import quote
 
 log = logging.getLogger("airlock")

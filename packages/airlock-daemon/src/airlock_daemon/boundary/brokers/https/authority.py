@@ -31,8 +31,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.files import read_written
 from airlock_daemon.platform.system import private_file
-from airlock_daemon.setup.files import read_written
 
 CERTIFICATE, BUNDLE, TRUSTSTORE = "ca.pem", "ca-bundle.pem", "truststore.p12"
 """The published files: the CA's certificate; it with the system's, in PEM; the same for Java."""

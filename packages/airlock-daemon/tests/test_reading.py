@@ -1,10 +1,10 @@
-"""Tests of `airlock_daemon.setup.files`: the text of a file that a person wrote."""
+"""Tests of `airlock_daemon.files`: the text of a file that a person wrote."""
 
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.files import read_text
+from airlock_daemon.files import read_text
 from airlock_modules import Fault
 from worlds import World
 

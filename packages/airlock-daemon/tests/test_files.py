@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.files`, with real files."""
+"""Tests of `airlock_daemon.files`, with real files."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.changing import alone
 from airlock_daemon.admin.toml_edit import edit
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.files import make_directory, read_exact
+from airlock_daemon.files import make_directory, read_exact
 
 
 def mode(path: Path) -> int:
