@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.serving.request.ungranted import refuse_ungranted
 from airlock_daemon.setup.agents import AgentApis
+from airlock_daemon.setup.apis import refuse_ungranted
 from airlock_daemon.setup.checking import find_api_oddities
 from airlock_daemon.setup.credential import Access, BadCredential
 from airlock_daemon.setup.kubeconfig import Cluster, Plugin

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.agents import Agent, AgentApis
 from airlock_modules import Fault, GitGrant, Module, TableReader
 from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
@@ -23,6 +24,17 @@ def name_table(module: Module) -> str:
     has_keys = any(api.aws is not None for api in module.apis)
     lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if has_keys else ""
     return f"[{module.name}]{lines}"
+
+
+def refuse_ungranted(module: Module) -> Denied:
+    """The refusal of every call of a tool that reaches APIs, none of which the profile grants."""
+    why = f"{module.name} reaches APIs, and this agent is granted none of its"
+    how = f"write {name_table(module)} in its airlock.toml{AND_RELOAD}"
+    if any(api.is_cluster for api in module.apis):
+        # Its profile always names one, if only by default.
+        why = f"{module.name} reaches a cluster, and that of this agent could not be read"
+        how = "see why: airlock check"
+    return Denied(why, layer="profile", rule="apis", hint=f"a person on the host can {how}")
 
 
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:

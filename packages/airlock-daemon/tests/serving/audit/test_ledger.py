@@ -11,9 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.serving.audit.ledger import AT_ONCE, EVERY_S, MAX_DEFERRED, Kind, Ledger
-from airlock_daemon.serving.audit.log import AuditLog
-from airlock_daemon.serving.audit.record import LINE, Record
+from airlock_daemon.serving.audit.ledger import AT_ONCE, EVERY_S, MAX_DEFERRED, Ledger
+from airlock_daemon.serving.audit.record import LINE, Kind, Record
 from airlock_daemon.setup.config import LogConfig
 
 PEER = {"pid": 1, "uid": 2}
@@ -26,7 +25,7 @@ class Book:
     def __init__(self, path: Path) -> None:
         self._path = path
         config = LogConfig(path=str(path), max_size_mb=1, max_files=1)
-        self.ledger = Ledger(AuditLog(config), agents=1)
+        self.ledger = Ledger(config, agents=1)
         self.mine = self.ledger.open_account("my", 1024)
         self.ledger.open_account("other", 1024)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.serving.audit.ledger import AT_ONCE, Kind, Ledger
+from airlock_daemon.serving.audit.ledger import AT_ONCE, Ledger
 from airlock_daemon.serving.audit.log import AuditLog
-from airlock_daemon.serving.audit.record import Record, read_entry
+from airlock_daemon.serving.audit.record import Kind, Record, read_entry
 from airlock_daemon.setup.config import LogConfig
 from logs import FULL, verify, write
 from running import Daemon
@@ -295,7 +295,7 @@ def config(path: Path, *, size: int = 4) -> LogConfig:
 
 async def test_an_account_goes_on_by_its_new_rate(tmp_path: Path) -> None:
     """What was spent stays spent, and nobody has more saved up than the new settings allow."""
-    ledger = Ledger(AuditLog(config(tmp_path / "log")), agents=1)
+    ledger = Ledger(config(tmp_path / "log"), agents=1)
     allowance = ledger.open_account("my", 1000)
     ledger.adopt(config(tmp_path / "elsewhere", size=1), agents=2)
     assert ledger.open_account("my", 1000) is allowance
@@ -314,7 +314,7 @@ async def test_an_account_goes_on_by_its_new_rate(tmp_path: Path) -> None:
 async def test_an_account_is_closed_once_its_counts_are_written(tmp_path: Path) -> None:
     """An agent that is gone is forgotten, and none of its refusals is."""
     path = tmp_path / "log"
-    ledger = Ledger(AuditLog(config(path)), agents=1)
+    ledger = Ledger(config(path), agents=1)
     ledger.open_account("my", 1024)
     for _ in range(3):
         ledger.count("my", REFUSED, None)

@@ -34,7 +34,6 @@ from airlock_daemon.boundary.fairness.gate import Starts
 from airlock_daemon.boundary.fairness.turns import Rounds
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
-from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.https_worker import IDLE_S, Worker
 from airlock_daemon.serving.request.https import Operations
 from airlock_daemon.serving.request.sources import Secret, Sources
@@ -78,7 +77,7 @@ class NoSources:
 @asynccontextmanager
 async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
     log = folder / "log"
-    audit = Ledger(AuditLog(LogConfig(path=str(log))), agents=1)
+    audit = Ledger(LogConfig(path=str(log)), agents=1)
     shared: Any = SimpleNamespace(
         audit=audit,
         rounds=Rounds(),

@@ -16,7 +16,6 @@ from airlock_daemon.boundary.fairness.turns import Rounds
 from airlock_daemon.boundary.identity.peer import make_bridged_pair
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.ledger import Ledger
-from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.clients import Clients
 from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.request.state import AgentState
@@ -79,7 +78,7 @@ async def crowded(
     folder: Path, *, connections: int = 1, service: Service | None = None
 ) -> AsyncIterator[tuple[Listener, Crowd]]:
     """A listener whose agent has one connection open, and twenty clients that wait there."""
-    audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
+    audit = Ledger(LogConfig(path=str(folder / "log")), agents=1)
     watch = ClientWatch()
     shared: Any = SimpleNamespace(
         audit=audit, rounds=Rounds(), starts=Starts(), watch=watch, boxes=None

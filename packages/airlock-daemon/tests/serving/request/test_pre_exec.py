@@ -13,7 +13,6 @@ import hooking
 import shared_fixtures
 from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launcher
 from airlock_daemon.serving.audit.ledger import Ledger
-from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request.hooks import consult
 from airlock_daemon.serving.request.job import Call
 from airlock_daemon.serving.request.state import AgentState, DaemonState
@@ -204,7 +203,7 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
     setup = world.load()
     generation = setup.generations["my"]
     shared = DaemonState(
-        Ledger(AuditLog(setup.config.log), agents=1),
+        Ledger(setup.config.log, agents=1),
         NativeLauncher(find_launcher(), nofile=1024),
         groups="none of this test",
         search_path="",

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launcher
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
-from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request import sources
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState
@@ -37,7 +36,7 @@ class Host:
         setup = world.load()
         self.state = setup.state
         self.shared = DaemonState(
-            Ledger(AuditLog(setup.config.log), agents=1),
+            Ledger(setup.config.log, agents=1),
             NativeLauncher(find_launcher(), nofile=1024),
             groups="none of this test",
             search_path="",

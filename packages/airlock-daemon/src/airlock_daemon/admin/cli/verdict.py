@@ -181,7 +181,7 @@ def _foresee(generation: Generation, module: Module, found: Verdict) -> Verdict:
     sent = "calls of the docker engine" if module.has_engine else "requests to APIs"
     said = f"undecided: its {sent} are judged when they come"
     if module.apis and not any(module.name in api.names for api in generation.apis.apis):
-        from airlock_daemon.serving.request.ungranted import refuse_ungranted  # noqa: PLC0415 - as above
+        from airlock_daemon.setup.apis import refuse_ungranted  # noqa: PLC0415 - as above
 
         return replace(refuse(refuse_ungranted(module), found.operation), is_past_check=True)
     return replace(found, broker=said, is_part=True)

@@ -10,7 +10,6 @@ many.
 import logging
 import math
 from collections import deque
-from typing import NamedTuple
 
 import trio
 from msgspec.structs import replace
@@ -19,7 +18,7 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.boundary.fairness.gate import Allowance
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.log import AuditLog
-from airlock_daemon.serving.audit.record import Event, Outcome, Record
+from airlock_daemon.serving.audit.record import Kind, Record
 from airlock_daemon.setup.generation import LogConfig
 
 # Seconds between writes of each agent's counts. A daemon that is killed loses that much.
@@ -44,21 +43,12 @@ _BEGINNINGS = ("exec-start", "broker-start")
 _ENDS = ("exec", "broker")
 
 
-class Kind(NamedTuple):
-    """The members that counted records share. `rule` is for limits only."""
-
-    event: Event
-    outcome: Outcome | None
-    layer: str | None
-    rule: object | None = None
-
-
 class Ledger:
     """An audit log that agents share. A task must `run` it; its owner must `close` it."""
 
-    def __init__(self, log: AuditLog, *, agents: int) -> None:
-        """Take ownership of `log`; `agents` is their number."""
-        self.log = log
+    def __init__(self, config: LogConfig, *, agents: int) -> None:
+        """Open the log for this number of agents; raises AirlockError as `AuditLog` does."""
+        self.log = AuditLog(config)
         self._burst = self._share_burst(agents)
         self._accounts: dict[str | None, _Account] = {}
         self._begun: set[object] = set()

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +23,16 @@ Event = Literal[
     "reload",
 ]
 Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
+
+
+class Kind(NamedTuple):
+    """The members that counted records share. `rule` is for limits only."""
+
+    event: Event
+    outcome: Outcome | None
+    layer: str | None
+    rule: object | None = None
+
 
 # Bytes of a line with its newline (PIPE_BUF too, so that lines on a pipe stay whole).
 LINE = 4096

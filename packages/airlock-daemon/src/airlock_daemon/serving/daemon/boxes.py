@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.groups import Groups
 from airlock_daemon.boundary.command.launcher import Identity, Launcher
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.serving.request import DaemonState, log
 from airlock_daemon.setup.generation import BoxConfig, Mode, Setup
 from airlock_daemon.threads import run_in_thread
 from airlock_modules import Fault

@@ -29,7 +29,7 @@ from airlock_daemon.serving.daemon.engine_command import (
     remove_volume,
 )
 from airlock_daemon.serving.daemon.listener import Listener
-from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.serving.request import DaemonState, log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import NAMES, SOCKET_DIRECTORY, Generation, State

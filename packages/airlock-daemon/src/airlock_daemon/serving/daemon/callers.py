@@ -4,7 +4,7 @@ import socket
 
 from airlock_daemon.boundary.identity.peer import Peer, find_credentials, identify, refuse_own
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState
+from airlock_daemon.serving.request import AgentState, Caller, DaemonState
 
 
 async def identify_caller(

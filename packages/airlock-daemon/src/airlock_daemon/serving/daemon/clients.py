@@ -1,8 +1,8 @@
 """Serves the clients of one agent's socket: their requests, or a refusal."""
 
 import socket
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,8 +12,7 @@ from airlock_daemon.boundary.identity.peer import find_credentials
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
 from airlock_daemon.serving.daemon.listener import guard
-from airlock_daemon.serving.request.exchange import Visit, serve_request
-from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.request import AgentState, DaemonState, Visit, serve_request
 from airlock_daemon.serving.session import (
     REMOVED,
     STOPPING,
@@ -23,9 +22,6 @@ from airlock_daemon.serving.session import (
     Received,
 )
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, ServerSession
-
-if TYPE_CHECKING:
-    from airlock_daemon.serving.request.relay import Origin
 
 
 class Clients:
@@ -50,26 +46,28 @@ class Clients:
         """As `Service.put`."""
         return ServerSession().send_error(error.to_wire())
 
-    async def serve_relayed(self, connection: socket.socket, origin: "Origin") -> None:
+    async def _serve_relayed(self, session: Visit) -> None:
         """Serve a connection over a relay to its end; it counts as one of the agent's.
 
         Like the relay's command, it may continue while the daemon stops.
         """
         if self._agent.gate.connect():
             with guard() as scope:
-                await self.serve(connection, scope, origin)
+                await self._serve(session, scope)
             return
-        session = Visit(connection, self._agent, origin)
         try:
             await self._refuse(session, too_many_error(self._agent.gate.limits).to_wire())
         finally:
             session.close()
 
-    async def serve(
-        self, connection: socket.socket, scope: trio.CancelScope, origin: "Origin | None" = None
-    ) -> None:
-        """As `Service.serve`; `origin` is the command whose relay it came over."""
-        session, gate = Visit(connection, self._agent, origin), self._agent.gate
+    def serve(
+        self, connection: socket.socket, scope: trio.CancelScope
+    ) -> Coroutine[object, object, None]:
+        """As `Service.serve`."""
+        return self._serve(Visit(connection, self._agent, None), scope)
+
+    async def _serve(self, session: Visit, scope: trio.CancelScope) -> None:
+        gate = self._agent.gate
         received, weight = None, 0
         try:
             # It is nearly always complete; only otherwise is a timer worth its cost.
@@ -83,7 +81,9 @@ class Clients:
                     cancellation,
                     agent=self._agent,
                     shared=self._shared,
-                    converse=self.serve_relayed,
+                    converse=lambda connection, origin: self._serve_relayed(
+                        Visit(connection, self._agent, origin)
+                    ),
                 )
         except RemoteProtocolError as error:
             await self._refuse(session, error.error)

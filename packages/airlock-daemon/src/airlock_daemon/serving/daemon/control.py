@@ -21,7 +21,7 @@ from airlock_daemon.errors import AirlockError, Denied, own_fault
 from airlock_daemon.platform.system import peer_credentials, read_process_entry
 from airlock_daemon.serving.daemon.socket_file import bind, clear
 from airlock_daemon.serving.daemon.socket_file import identify as identify_file
-from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.serving.request import DaemonState, log
 from airlock_daemon.setup import answering
 from airlock_wire import escape
 

@@ -22,13 +22,12 @@ from airlock_daemon.platform.system import (
     raise_open_files,
 )
 from airlock_daemon.serving.audit.ledger import Ledger
-from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.daemon.reload import Reloader, warn_unkept
 from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_granted
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
-from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.serving.request import DaemonState, log
 from airlock_daemon.setup.generation import HTTPS, Setup
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.threads import run_in_thread
@@ -163,7 +162,7 @@ async def _clear_up() -> None:
 
 
 def _open_state(setup: Setup) -> DaemonState:
-    audit = AuditLog(setup.config.log)
+    ledger = Ledger(setup.config.log, agents=len(setup.generations))
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
     groups = Groups.claim(os.environ) if sys.platform == "linux" else "macOS has no cgroups"
     try:
@@ -171,9 +170,8 @@ def _open_state(setup: Setup) -> DaemonState:
     except BaseException:
         if isinstance(groups, Groups):
             groups.close()
-        audit.close()
+        ledger.close()
         raise
-    ledger = Ledger(audit, agents=len(setup.generations))
     return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
 
 

@@ -30,11 +30,10 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.files import read_bounded
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import MountTable, read_own_mounts
-from airlock_daemon.serving.audit.ledger import Kind
-from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.audit.record import Kind, Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
+from airlock_daemon.serving.request import AgentState, Caller, DaemonState, RecordQuota, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Reserved, State, leads_through
@@ -326,9 +325,7 @@ class _Records:
         if isinstance(result.error, Denied):
             record = replace(record, layer=result.error.layer, rule=result.error.rule)
             if result.error.rule == "approve":
-                from airlock_daemon.serving.request.approvals import note_rejection  # noqa: PLC0415
-
-                record = note_rejection(record, result.error)
+                record = self._shared.approvals.note_rejection(record, result.error)
         done = {"status": result.status, "bytes": result.sent, "received": result.received}
         detail = record.detail if isinstance(record.detail, dict) else {}
         record = replace(record, outcome=outcome, detail={**detail, **done})

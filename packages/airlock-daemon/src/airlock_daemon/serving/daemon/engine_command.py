@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.serving.request.state import log
+from airlock_daemon.serving.request import log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.generation import BRIDGED, SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import INSTALL, find_shim

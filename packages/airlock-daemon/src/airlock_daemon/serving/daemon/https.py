@@ -32,9 +32,9 @@ from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.daemon.https_parent import Parent
 from airlock_daemon.serving.daemon.https_worker import REMOVED, Worker
+from airlock_daemon.serving.request import AgentState, Caller, DaemonState, log
 from airlock_daemon.serving.request.https import Operations
 from airlock_daemon.serving.request.sources import Sources
-from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import PUBLISHED, Generation, State, container_directory

@@ -14,7 +14,7 @@ import trio
 
 from airlock_daemon.boundary.brokers.https.messages import Channel, Fork, Kill, ToParent
 from airlock_daemon.errors import LOOK_AT_MESSAGES, Failed
-from airlock_daemon.serving.request.state import log
+from airlock_daemon.serving.request import log
 from airlock_wire import quote
 
 FIRST_DELAY_S = 1.0

@@ -30,8 +30,8 @@ from airlock_daemon.boundary.brokers.https.messages import (
     read_sealed,
 )
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
-from airlock_daemon.serving.request.https import HUNG_UP, Operations
-from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
+from airlock_daemon.serving.request import AgentState, Caller, DaemonState, log
+from airlock_daemon.serving.request.https import Operations
 from airlock_daemon.serving.session import Cancellation, Reason
 
 IDLE_S = 120.0
@@ -214,7 +214,7 @@ class Worker:
             return STOPPED
         if opened.cancellation.reason == "removed":
             return "it is not granted any more"
-        return "the process of the HTTPS broker ended" if self.is_over else HUNG_UP
+        return "the process of the HTTPS broker ended" if self.is_over else Operations.HUNG_UP
 
     def _rest(self) -> None:
         """Without connections: end after IDLE_S, or at once if none will come."""

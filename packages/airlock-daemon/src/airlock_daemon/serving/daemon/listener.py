@@ -14,9 +14,9 @@ from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
 from airlock_daemon.boundary.identity.peer import UNSEEN, find_credentials
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.platform.system import Credentials
-from airlock_daemon.serving.audit.ledger import Kind
+from airlock_daemon.serving.audit.record import Kind
 from airlock_daemon.serving.daemon.socket_file import BACKLOG
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason, Watched
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

@@ -13,7 +13,7 @@ from airlock_daemon.serving.audit.record import DETAIL, Record
 from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_granted
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager
-from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.serving.request import DaemonState, log
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.status import DaemonStatus, Reload
 from airlock_daemon.threads import run_in_thread

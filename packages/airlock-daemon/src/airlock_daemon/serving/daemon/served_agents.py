@@ -20,8 +20,7 @@ from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.serving.daemon.clients import Clients
 from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.serving.request.broker import find_broker
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request import AgentState, DaemonState, find_broker, log
 from airlock_daemon.serving.session import Reason
 from airlock_daemon.setup.generation import ENGINE, HTTPS, SOCKET, Generation, Setup, State
 from airlock_modules import Module

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from airlock_daemon.serving.daemon.socket_file import File
-from airlock_daemon.serving.request.state import log
+from airlock_daemon.serving.request import log
 from airlock_daemon.setup.generation import SOCKET
 
 # Seconds that the manager waits for a stop beyond the commands' grace period.

@@ -66,6 +66,13 @@ class Approvals:
         self._notified: set[str] = set()
         self._is_stopping = False
 
+    @staticmethod
+    def note_rejection(record: Record, error: Exception) -> Record:
+        """The record, with the answer of the person if one has rejected the operation."""
+        if not isinstance(error, Rejected):
+            return record
+        return replace(record, approval=describe_approval(error.answer))
+
     async def wait(
         self,
         asked: ApprovalRequest,
@@ -312,13 +319,6 @@ def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
     if container is not None:
         return f"container {container[:12]}"
     return f"process {peer['pid']}" if peer is not None and peer["pid"] else "an unseen container"
-
-
-def note_rejection(record: Record, error: Exception) -> Record:
-    """The record, with the answer of the person if one has rejected the operation."""
-    if not isinstance(error, Rejected):
-        return record
-    return replace(record, approval=describe_approval(error.answer))
 
 
 def describe_approval(answer: Answer) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from typing import ClassVar
 
 import msgspec
 import trio
@@ -19,14 +20,11 @@ from airlock_daemon.boundary.brokers.https.messages import (
     Spliced,
 )
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
-from airlock_daemon.serving.audit.ledger import Kind
-from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.audit.record import Kind, Outcome, Record
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
 from airlock_modules.apis import Api, ApiCall
 from airlock_modules.operation import Operation
-
-HUNG_UP = "the client hung up"
 
 _FORBIDDEN, _FAULT = 403, 500
 _HTTPS = 443
@@ -62,6 +60,9 @@ class _Granted(msgspec.Struct, frozen=True):
 
 class Operations:
     """An agent's API operations through the HTTPS broker."""
+
+    HUNG_UP: ClassVar[str] = "the client hung up"
+    """Why an operation was aborted."""
 
     def __init__(self, shared: DaemonState, agent: AgentState, sources: Sources) -> None:
         self._shared = shared
@@ -100,14 +101,12 @@ class Operations:
                     )
             return self._grant(question, operation, api, secret)
         except trio.Cancelled:
-            self._write(operation, "aborted", HUNG_UP)
+            self._write(operation, "aborted", self.HUNG_UP)
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             record = operation.record
             if isinstance(error, Rejected):
-                from airlock_daemon.serving.request.approvals import note_rejection  # noqa: PLC0415
-
-                record = note_rejection(record, error)
+                record = self._shared.approvals.note_rejection(record, error)
             answer = self._refuse(question.question, record, error)
         await self._agent.gate.pace.wait()
         return answer

@@ -6,9 +6,9 @@ import time
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import ARGUMENTS, shorten, shorten_all
-from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import (
     ASKED_BYTES,
+    Kind,
     Outcome,
     Record,
     shorten_asked,

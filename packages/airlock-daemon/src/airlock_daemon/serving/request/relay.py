@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.connection.descriptors import Closer, receive
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.serving.audit.ledger import Kind
-from airlock_daemon.serving.audit.record import Outcome
+from airlock_daemon.serving.audit.record import Kind, Outcome
 from airlock_daemon.serving.request.job import Allowed, decide
 from airlock_daemon.serving.request.recording import RECORDS, Recording
 from airlock_daemon.serving.request.state import AgentState, DaemonState

@@ -187,7 +187,7 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
         return None
     granted = any(api.module == module.name for api in call.generation.apis.apis)
     if call.agent.apis is None or not granted:
-        from airlock_daemon.serving.request.ungranted import refuse_ungranted  # noqa: PLC0415 - few need it
+        from airlock_daemon.setup.apis import refuse_ungranted  # noqa: PLC0415 - few need it
 
         raise refuse_ungranted(module)
     return await call.agent.apis.prepare()
