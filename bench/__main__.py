@@ -14,10 +14,8 @@ from typing import NoReturn
 import msgspec
 
 from bench.bench_run import BenchRun
-from bench.chart import write_moves, write_page
 from bench.errors import BenchError
 from bench.figures import Figure
-from bench.history import HISTORY, append_run, find_commit, find_moves, make_run, read_history
 from bench.machine import describe_machine, load_average
 from bench.pairs import Pair, find_own, make_floor, make_pair
 from bench.plan import FULL, MIB, QUICK, Plan
@@ -59,12 +57,6 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
 """The families of rows, in the order of the table."""
 
 _PROFILE = "profile"
-_HISTORY = "history"
-
-_ROOT = Path(__file__).resolve().parents[1]
-
-HISTORY_PAGE = _ROOT / "docs" / "benchmarks-history.md"
-"""The page with the charts."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -76,9 +68,6 @@ def main(words: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end_in_order)
     try:
-        if options.rows == [_HISTORY]:
-            _draw()
-            return 0
         plan = _choose_plan(options)
         with tempfile.TemporaryDirectory(prefix="airlock-bench-") as name:
             folder = Path(name).resolve()
@@ -94,8 +83,6 @@ def main(words: Sequence[str]) -> int:
             save_table(text, options.markdown)
         else:
             print(text, end="")
-        if not plan.is_quick:
-            _remember(report, is_kept=options.keep)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -130,19 +117,6 @@ def _measure(run: BenchRun, names: Sequence[str]) -> Report:
     )
 
 
-def _remember(report: Report, *, is_kept: bool) -> None:
-    """Report what moved since earlier runs, and add this one to the history if `is_kept`."""
-    run, history = make_run(report, find_commit(_ROOT)), read_history(HISTORY)
-    print("\n" + write_moves(find_moves(run, history)), end="")
-    if is_kept:
-        append_run(run, HISTORY)
-        _draw()
-
-
-def _draw() -> None:
-    HISTORY_PAGE.write_text(write_page(read_history(HISTORY)))
-
-
 # The floor only runs commands.
 _OF_THE_FLOOR = {"burst", "latency", "shim"}
 
@@ -159,8 +133,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         nargs="*",
         metavar="ROWS",
         help=f"what to measure: {', '.join(FAMILIES)} (default: all); "
-        f"or {_PROFILE} alone: where one `true` spends its time; "
-        f"or {_HISTORY} alone: draw {HISTORY_PAGE.relative_to(_ROOT)} from the runs that were kept",
+        f"or {_PROFILE} alone: where one `true` spends its time",
     )
     parser.add_argument(
         "--daemon", metavar="EXE", help="another daemon, measured beside ours in the same loops"
@@ -179,12 +152,6 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="remote: more rounds; push: one as large as --size",
     )
-    parser.add_argument(
-        "--no-history",
-        dest="keep",
-        action="store_false",
-        help=f"do not add the run to {HISTORY.relative_to(_ROOT)}; a smoke run never is",
-    )
     parser.add_argument("--quick", action="store_true", help="a smoke run; its figures say nothing")
     parser.add_argument(
         "--markdown",
@@ -194,11 +161,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     options = parser.parse_args(words)
-    alone = {_PROFILE, _HISTORY}
-    if unknown := set(options.rows) - set(FAMILIES) - alone:
+    if unknown := set(options.rows) - set(FAMILIES) - {_PROFILE}:
         parser.error(f"no rows {', '.join(sorted(unknown))}; there are: {', '.join(FAMILIES)}")
-    if len(options.rows) > 1 and (given := sorted(alone.intersection(options.rows))):
-        parser.error(f"{given[0]} stands alone")
+    if len(options.rows) > 1 and _PROFILE in options.rows:
+        parser.error(f"{_PROFILE} stands alone")
     if options.floor and (not options.rows or set(options.rows) - _OF_THE_FLOOR):
         parser.error(f"--floor goes with {', '.join(sorted(_OF_THE_FLOOR))}")
     if bool(options.daemon) != bool(options.shim):

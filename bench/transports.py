@@ -4,18 +4,16 @@ import contextlib
 import json
 import secrets
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from e2e.world.git_http import running_git_http
 from e2e.world.sshd import configuration, running_sshd, why_not
 
 from bench.errors import BenchError
 from bench.figures import Goal, Unit, at_most
 
-_ROOT = Path(__file__).resolve().parents[1]
-_HTTPS_SERVER = _ROOT / "packages/airlock-daemon/tests/boundary/brokers/https_server.py"
 _USER = "bench"
 
 
@@ -58,7 +56,8 @@ def _serve_ssh(folder: Path) -> Iterator[Transport]:
 @contextlib.contextmanager
 def _serve_https(folder: Path) -> Iterator[Transport]:
     password = secrets.token_urlsafe(30)
-    with _running_https(folder, password) as server:
+    root = Path("/")
+    with running_git_http(root, user=_USER, password=password, tls=folder) as server:
         accounts, settings = folder / "accounts", folder / "gitconfig"
         accounts.write_text(server.replace("://", f"://{_USER}:{password}@") + "\n")
         settings.write_text(
@@ -77,25 +76,6 @@ def _serve_https(folder: Path) -> Iterator[Transport]:
             f"[env]\nset = {{ GIT_CONFIG_GLOBAL = {json.dumps(str(settings))} }}\n",
             adds=("times", at_most(1.1)),
         )
-
-
-@contextlib.contextmanager
-def _running_https(folder: Path, password: str) -> Iterator[str]:
-    """Serve all of this machine's repositories in a separate process; yields the address."""
-    with subprocess.Popen(
-        [sys.executable, str(_HTTPS_SERVER), str(folder), "/", _USER, password],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # Ctrl-C goes to us; we then end it.
-        start_new_session=True,
-    ) as process:
-        # Leaving the block closes its stdin, which ends it.
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        if not address:
-            raise BenchError(f"{_HTTPS_SERVER} does not serve")
-        yield address
 
 
 def _replace_helper(shim: Path) -> Path:

@@ -98,21 +98,6 @@ def test_without_airlock_nobody_can_push_from_the_workspace(
     assert _pushed(example) == commit
 
 
-def test_without_the_daemons_key_the_push_fails(example: Composition, agent: Container) -> None:
-    """Airlock adds no power of its own: the server refuses it as it does anybody without a key."""
-    commit, before = _commit(agent, "without the key"), _pushed(example)
-    _rename_key(example, "id_ed25519", "away")
-    try:
-        pushed = agent.run(*PUSH)
-    finally:
-        _rename_key(example, "away", "id_ed25519")
-    assert pushed.exit_code == 128
-    assert DENIED in pushed.stderr
-    assert _pushed(example) == before
-    agent.run(*PUSH).succeeded()
-    assert _pushed(example) == commit
-
-
 def test_the_agents_container_holds_nothing_of_the_key(
     example: Composition, agent: Container, other_key: KeyPair
 ) -> None:
@@ -232,11 +217,6 @@ def _push_by_own_git(example: Composition, image: str, *options: str, ssh: str =
     workspace = f"--volume={example.volume('workspace')}:/workspace"
     push = ("/usr/bin/git", *chosen, *PUSH[1:])
     return docker("run", *container, workspace, *options, image, *push)
-
-
-def _rename_key(example: Composition, name: str, other: str) -> None:
-    words = ("run", "--rm", "--no-deps", "--no-TTY", "prepare")
-    example.compose(*words, "mv", f"/credentials/{name}", f"/credentials/{other}").succeeded()
 
 
 def _key(example: Composition) -> KeyPair:

@@ -1,12 +1,10 @@
 """docker by the shim in a container: the broker of the host's engine, without the host."""
 
 import re
-from pathlib import Path
 
 import pytest
-from e2e.world.container import Setup
 from e2e.world.engine import MADE_LABEL, docker
-from e2e.world.own_tools import ENGINE, ENVIRONMENT
+from e2e.world.own_tools import ENGINE
 from e2e.world.scene import Stage
 from tasks.blocks import list_blocks
 
@@ -124,24 +122,6 @@ def test_the_client_reaches_no_other_engine(user_stage: Stage, words: tuple[str,
     failed = scene.setup(scene.images.busybox).run("docker", *words)
     assert failed.exit_code == 1
     assert re.search("Cannot connect to the Docker daemon|error during connect", failed.stderr)
-
-
-def test_without_airlock_there_is_no_engine(user_stage: Stage) -> None:
-    """A container with docker's client and no socket of the engine gets nowhere."""
-    scene = user_stage.workshop
-    bare = Setup(image=scene.images.debian, mounts={"/usr": (Path("/usr"), "ro")})
-    with bare.running() as client:
-        alone = client.run("docker", "ps", cwd="/", env=ENVIRONMENT)
-    assert alone.exit_code == 1
-    assert "Cannot connect to the Docker daemon" in alone.stderr
-
-
-def test_without_the_hosts_engine_there_is_none_through_airlock(user_stage: Stage) -> None:
-    """Where the daemon's account has another engine the agent has that one, or none."""
-    scene = user_stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
-    failed = scene.setup(scene.images.busybox).run("docker", "ps")
-    assert failed.exit_code == 1
-    assert 'airlock: the docker engine at "/nowhere/docker.sock"' in failed.stderr
 
 
 def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(user_stage: Stage) -> None:

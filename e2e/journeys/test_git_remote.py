@@ -29,8 +29,6 @@ CASES = read_table()
 GRANTED = [case for case in CASES if not case.refused]
 REFUSED = [case for case in CASES if case.refused]
 TRANSPORTS: tuple[Transport, ...] = ("ssh", "https")
-CALLED = {"ssh": b"/usr/local/bin/git-ssh", "https": b"git-remote-https"}
-"""What git says that it calls."""
 ABSENT = {"ssh": "does not appear to be a git repository", "https": "not found"}
 """What it says of a repository that is not there."""
 ALIASES = """\
@@ -211,30 +209,6 @@ def test_what_is_not_granted_is_refused(
     result, case = results[side][case.id], case.over(transport)
     assert (result.status, case.refused in result.err) == (case.status, True), result.err
     assert result.remote_refs == results[PLAIN]["ls-remote"].remote_refs
-
-
-def test_nothing_of_the_credential_is_seen_while_git_runs(
-    field: Field, client: Container, secrets: list[Secret], results: dict[str, dict[str, Result]]
-) -> None:
-    """Neither in what git traces, nor in the environments of the container's processes."""
-    url = f"{field.url}/{field.side('descriptors')}/fetch.git"
-    hook = "#!/bin/sh\ncat /proc/[0-9]*/environ 2>/dev/null; true"
-    work = (
-        f"git clone {url} look && cd look && printf '{hook}' >.git/hooks/pre-push && "
-        "chmod +x .git/hooks/pre-push && git push origin HEAD:refs/heads/look"
-    )
-    traces = ("TRACE", "TRACE_PACKET", "TRACE_SETUP", "TRACE_CURL", "CURL_VERBOSE")
-    environment = {f"GIT_{name}": "1" for name in traces} | _socket("descriptors")
-    folder = client.run("mktemp", "-d", cwd="/").succeeded().stdout
-    done = client.run("sh", "-c", work, cwd=folder, env=environment).succeeded()
-    said = done.out + done.err
-    assert CALLED[field.transport] in said
-    assert b"packet:" in said
-    assert b"AIRLOCK_SOCKET=/run" in said
-    assert b"SSH_AUTH_SOCK" not in said
-    assert str(field.account.home).encode() not in said
-    for seen in (said, docker("inspect", client.id).succeeded().out):
-        assert [secret.find(seen) for secret in secrets] == [[]] * len(secrets)
 
 
 def test_nothing_of_the_credential_is_left_in_a_container(

@@ -4,7 +4,6 @@ import email
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +14,8 @@ from pathlib import Path
 import pytest
 from tasks.hatch import hold_lock, install_tool
 
-from e2e.world import engine
 from e2e.world.command import run
 from e2e.world.daemon import Daemon
-from e2e.world.image_context import make_context
-from e2e.world.images import make_registry
-from e2e.world.need import need
-from e2e.world.product import build, make_base, read_python
-from e2e.world.registry import running_registry
 from e2e.world.wheels import CHECKOUT, download_wheels
 
 from .built import FOLDERS, Built, HistoryMissing, build_all
@@ -227,35 +220,3 @@ def _serve(programs: Path, folder: Path, *, knows_boxes: bool) -> None:
         shim = programs / "airlock-shim"
         if shim.exists():
             assert list(find_wrong_answers(shim, installed.socket("web"), place)) == []
-
-
-def test_the_image_is_pushed_and_upgraded_to(
-    wheels: Mapping[str, tuple[Built, ...]], tmp_path: Path
-) -> None:
-    """By its tag from a registry: the release before, and then this one."""
-    need(engine.why_not())
-    with engine.alone():
-        base = make_base()
-        context = make_context(tmp_path, python=read_python(base))
-        with running_registry(make_registry(), user="me", password="x") as registry:
-            config = tmp_path / "docker"
-            config.mkdir()
-            (config / "config.json").write_text(registry.configuration())
-            docker = ("docker", "--config", str(config))
-            for number in (-2, -1):
-                for name in _OWN[:-1]:
-                    for old in (context / "wheels").glob(f"{name}-*"):
-                        old.unlink()
-                for package in (*wheels,)[:-1]:
-                    shutil.copy(wheels[package][number].wheel, context / "wheels")
-                version = wheels["airlock-daemon"][number].version
-                arguments = (f"--build-arg=BASE={base}",)
-                made = build("Dockerfile.daemon", context, *arguments, name="rehearsed")
-                tag = f"{registry.address}/airlock-daemon:{version}"
-                subprocess.run(["docker", "tag", made, tag], check=True)
-                run((*docker, "push", "--quiet", tag)).succeeded()
-                run((*docker, "rmi", tag)).succeeded()
-                run((*docker, "rmi", "--no-prune", made)).succeeded()
-                words = ("run", "--rm", "--quiet", "--network=none", tag, "version")
-                said = run((*docker, *words)).succeeded().stdout
-                assert version in said.splitlines()[0]

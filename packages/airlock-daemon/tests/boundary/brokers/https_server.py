@@ -193,8 +193,8 @@ def in_thread(server: BaseServer) -> Iterator[None]:
 
 
 def main(folder: str, root: str, user: str, password: str) -> None:
-    """Serve as a process of its own until stdin ends, with an authority made in `folder`."""
-    with serving(Path(root), make_authority(Path(folder))) as server:
+    """Serve in a separate process until stdin ends; with TLS if a folder is named."""
+    with serving(Path(root), make_authority(Path(folder)) if folder else None) as server:
         server.users[user] = password
         print(server.url, flush=True)
         sys.stdin.read()
