@@ -7,7 +7,7 @@ behind it; what that one does not accept is refused.
 import re
 from typing import cast
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.incoming import Damaged, Incoming
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_modules.apis import Head

@@ -25,10 +25,8 @@ from airlock_daemon.boundary.brokers.git import (
 )
 from airlock_daemon.boundary.brokers.git.rules import SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConversation
-from airlock_daemon.boundary.brokers.http import client
-from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
+from airlock_daemon.boundary.brokers.http import HttpClient, Request, Trust, client
 from airlock_daemon.boundary.brokers.http.proxy import Proxy
-from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.sign import signing as sign_conversation
 from airlock_daemon.boundary.brokers.ssh import known_hosts, session
 from airlock_daemon.boundary.brokers.ssh import words as ssh_command

@@ -15,7 +15,7 @@ from pathlib import Path
 import h11
 import trio
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
     Channel,

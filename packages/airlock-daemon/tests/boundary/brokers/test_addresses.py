@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 import trio
 
-from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
+from airlock_daemon.boundary.brokers.http.addresses import find_inner, resolve
 from airlock_daemon.errors import Failed
 
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 from https_server import make_authority
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream, has_pending
+from airlock_daemon.boundary.brokers.http import TlsStream, has_pending
 
 MUCH = 5 << 20
 

@@ -3,9 +3,8 @@
 import pytest
 
 from airlock_daemon.boundary.brokers.git.credential import Helpers, read_helpers
-from airlock_daemon.boundary.brokers.http.client import find_proxy
+from airlock_daemon.boundary.brokers.http import Trust, find_proxy
 from airlock_daemon.boundary.brokers.http.proxy import Proxy, is_exempt
-from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.errors import Failed
 from airlock_modules import Destination
 

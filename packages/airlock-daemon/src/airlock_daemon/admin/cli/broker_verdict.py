@@ -8,19 +8,24 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
-from airlock_daemon.boundary.brokers.git.approval import describe_fetch
 from airlock_daemon.boundary.brokers.git.rules import (
+    describe_fetch,
     find_granted,
     judge_as_git,
     judge_by,
+    name_operation,
     read_remote,
     refuse_words,
     url_of,
     verb_of,
 )
-from airlock_daemon.boundary.brokers.sign import signing
-from airlock_daemon.boundary.brokers.ssh import session as ssh
+from airlock_daemon.boundary.brokers.sign.signing import find_grant, read_named
+from airlock_daemon.boundary.brokers.sign.signing import judge_object as judge_unsigned
+from airlock_daemon.boundary.brokers.sign.signing import read_words as read_signing
+from airlock_daemon.boundary.brokers.ssh.session import describe_session
+from airlock_daemon.boundary.brokers.ssh.session import find_granted as find_host
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
+from airlock_daemon.boundary.brokers.ssh.session import read_words as read_session
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
@@ -38,14 +43,14 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
     """
     operation = None
     try:
-        asked = ssh.read_words(tuple(args))
+        asked = read_session(tuple(args))
         operation = name_session(asked)
-        line = None if isinstance(asked, Query) else ssh.find_granted(asked, generation)
+        line = None if isinstance(asked, Query) else find_host(asked, generation)
     except Denied as error:
         return refuse(error, operation)
     if isinstance(asked, Query):
         return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
-    described = ssh.describe_session(asked)
+    described = describe_session(asked)
     forms = () if described is None else described.forms
     pattern = generation.agent.profile.find_approval(forms)
     if line is not None and line.name is not None:
@@ -68,18 +73,18 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
 
     The human's own address and key are undecided: the daemon asks the human's git.
     """
-    grant = signing.find_grant(generation)
-    kind, emails = signing.read_named(args)
+    grant = find_grant(generation)
+    kind, emails = read_named(args)
     operation = Operation(("sign", "git", *((kind,) if kind else ())))
     is_own = grant.emails is None
     try:
         if kind is None:
-            signing.read_words(tuple(args))
+            read_signing(tuple(args))
         else:
             named = () if is_own else emails
             people = tuple((_name_role(kind, nth), each) for nth, each in enumerate(named))
             asked = Unsigned(kind=kind, id="", title="", people=people, digest="")
-            signing.judge_object(asked, generation, own=None)
+            judge_unsigned(asked, generation, own=None)
     except Denied as error:
         # The daemon's check ends before the commit or tag.
         return replace(refuse(error, operation), is_past_check=kind is not None)
@@ -135,7 +140,7 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     operation = None
     try:
         asked = _read(generation, words, is_push=is_push)
-        operation = describe_fetch(asked).operation
+        operation = name_operation(asked)
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:

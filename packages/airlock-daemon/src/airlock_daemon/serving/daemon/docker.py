@@ -411,9 +411,7 @@ async def _ask_helper(
     directory: int,
     program: str,
     argv: tuple[str, ...],
-    *,
-    said: bytes = b"",
-    more: Mapping[str, str] = {},
+    said: bytes,
 ) -> tuple[int, bytes]:
-    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path}, directory)
     return await run_program(line, shared.launcher, agent.turns, said=said)

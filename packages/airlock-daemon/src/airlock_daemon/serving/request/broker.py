@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 import trio
 
-from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import ClientStreams, Requester, SentStreams, Streams
 from airlock_daemon.boundary.command.launcher import Ended, build_environment, cannot_start
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer

@@ -5,7 +5,7 @@ from contextlib import closing
 import msgspec
 
 from airlock_daemon.boundary.brokers.git.conversation import Conversation, Counted, Transport
-from airlock_daemon.boundary.brokers.git.rules import Report, SshRemote
+from airlock_daemon.boundary.brokers.git.rules import SshRemote
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import (
     Admitted,
@@ -19,7 +19,7 @@ from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_s
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended, build_environment
 from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.serving.request.broker import converse, may_pass
+from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
 from airlock_daemon.serving.request.recording import Recording
@@ -153,36 +153,12 @@ class _SshSteps(Steps):
 
 
 async def run_over_ssh(
-    remote: SshRemote,
-    requester: Requester,
-    job: Job,
-    call: Call,
-    emit: Emit,
-    *,
-    tell: Report,
-    answers: bool,
+    remote: SshRemote, requester: Requester, job: Job, call: Call, emit: Emit, *, answers: bool
 ) -> Finished:
-    """Run a conversation over ssh; `tell` gets its outcome. The contract of `BrokerRun.run`."""
-    if not _may_wait(remote, requester):
-        conversation = Conversation(remote, requester, null=call.shared.null, tell=tell)
-        steps = _GitSteps(job, call, emit, conversation)
-        return await run_command(steps, answers=answers)
-    from airlock_daemon.boundary.brokers.git.patient_push import PatientPush  # noqa: PLC0415
-
-    if job.command_line is None:
-        raise TypeError(job)
-    launcher = call.shared.launcher
-    push = PatientPush(remote, job.command_line, requester, launcher, tell=tell)
-    return await converse(push, job, call, emit, answers=answers)
-
-
-def _may_wait(remote: SshRemote, requester: Requester) -> bool:
-    """Whether a push may wait for a person, so that its connection would be dropped."""
-    if not (remote.asked.is_push and requester.has_approvals):
-        return False
-    from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
-
-    return requester.may_require_approval(describe_fetch(remote.asked).forms)
+    """Run and record a conversation over ssh. The contract of `BrokerRun.run`."""
+    tell = call.recording.write_broker
+    conversation = Conversation(remote, requester, null=call.shared.null, tell=tell)
+    return await run_command(_GitSteps(job, call, emit, conversation), answers=answers)
 
 
 class _GitSteps(Steps):

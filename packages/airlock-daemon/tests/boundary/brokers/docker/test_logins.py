@@ -1,7 +1,6 @@
 import json
 import os
 from base64 import b64encode, urlsafe_b64decode
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,14 +51,7 @@ class Helpers:
         self.programs = Programs(str(folder))
         self.asked: list[tuple[str, str, str]] = []
 
-    async def ask(
-        self,
-        program: str,
-        argv: tuple[str, ...],
-        *,
-        said: bytes = b"",
-        more: Mapping[str, str] = {},  # noqa: ARG002
-    ) -> tuple[int, bytes]:
+    async def ask(self, program: str, argv: tuple[str, ...], said: bytes) -> tuple[int, bytes]:
         """Answer as docker's own helpers do."""
         registry = said.decode()
         self.asked.append((os.path.basename(program), argv[1], registry))

@@ -19,7 +19,7 @@ from broker_world import PLACEHOLDER, World, broker, make_api
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes, read_network
 from airlock_daemon.boundary.brokers.egress.destinations import World as Reach
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key
 from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
 from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon, ServedApi

@@ -8,7 +8,7 @@ from typing import cast
 import h11
 import pytest
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.incoming import (
     IN_MEMORY,
     AnswerHead,

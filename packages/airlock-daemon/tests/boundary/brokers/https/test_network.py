@@ -10,7 +10,7 @@ from api_server import ApiServer, Certificates, proxying, serving
 from broker_world import broker
 from cryptography import x509
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
 from airlock_daemon.boundary.brokers.https.splicing import BadHello, read_server_name
 

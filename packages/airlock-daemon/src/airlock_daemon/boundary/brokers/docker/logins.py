@@ -2,12 +2,11 @@
 
 import logging
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.requester import RunProgram
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.generation import Programs
 from airlock_wire import quote
@@ -18,6 +17,9 @@ log = logging.getLogger("airlock")
 _TOKEN_USER = "<token>"  # noqa: S105 - a name
 _PREFIX = "docker-credential-"
 _MAX_NAME = 64
+
+AskHelper = Callable[[str, tuple[str, ...], bytes], Awaitable[tuple[int, bytes]]]
+"""Runs a helper with its argv and stdin; returns exit status and output."""
 
 
 class Login(msgspec.Struct, omit_defaults=True):
@@ -73,7 +75,7 @@ class Configuration(msgspec.Struct):
         except msgspec.DecodeError:
             return None
 
-    async def find_login(self, registry: str, programs: Programs, ask: RunProgram) -> Login | None:
+    async def find_login(self, registry: str, programs: Programs, ask: AskHelper) -> Login | None:
         """The login at one registry, by its name in an image's; None if there is none.
 
         A helper is called as docker calls it: `get`, with the registry on stdin. One that fails or
@@ -110,7 +112,7 @@ def read_answer(printed: bytes) -> Login | None:
 
 
 async def _ask_helper(
-    registry: str, helper: str, programs: Programs, ask: RunProgram
+    registry: str, helper: str, programs: Programs, ask: AskHelper
 ) -> Login | None:
     program = programs.find(helper)
     if program is None:
@@ -118,7 +120,7 @@ async def _ask_helper(
         log.warning(problem, helper, quote(registry))
         return None
     try:
-        status, printed = await ask(program, (helper, "get"), said=registry.encode())
+        status, printed = await ask(program, (helper, "get"), registry.encode())
     except Failed as error:
         log.warning("no login for %s: %s; %s", quote(registry), error.message, error.hint)
         return None

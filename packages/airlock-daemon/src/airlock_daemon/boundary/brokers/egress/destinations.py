@@ -16,8 +16,15 @@ import h11
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
-from airlock_daemon.boundary.brokers.http.client import Origin, Route, find_proxy, open_stream
+from airlock_daemon.boundary.brokers.http import (
+    Address,
+    Origin,
+    Route,
+    find_inner,
+    find_proxy,
+    open_stream,
+    resolve,
+)
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 

@@ -67,7 +67,7 @@ def describe_push(push: PushList, asked: RemoteRequest) -> ApprovalRequest:
     )
 
 
-def describe_fetch(asked: RemoteRequest) -> ApprovalRequest:
+def describe(asked: RemoteRequest) -> ApprovalRequest:
     """A fetch for a person, or a push before its refs are known.
 
     What is fetched is the client's choice, so it is not shown.

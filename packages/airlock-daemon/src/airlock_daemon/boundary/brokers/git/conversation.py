@@ -9,7 +9,6 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.git.rules import (
-    BufferedBytes,
     Outcome,
     Report,
     SshRemote,
@@ -20,8 +19,13 @@ from airlock_daemon.boundary.brokers.git.rules import (
     refuse_without_report,
     refuse_words,
 )
-from airlock_daemon.boundary.brokers.git.streams import OwnPipe, drop, of_its_stdin
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import (
+    BufferedBytes,
+    OwnPipe,
+    Requester,
+    drop,
+    of_its_stdin,
+)
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import PIECE, Begin, Command, Emit, Grant, Stdio
@@ -176,7 +180,7 @@ class Conversation:
             ended = await self._relay(command, transport, advice.emit, grant)
         finally:
             outcome = replace(self._outcome, sent=transport.sent)
-            self._tell(self._remote.asked, outcome, self._remote.is_pinned)
+            outcome.report(self._remote.asked, self._tell, is_pinned=self._remote.is_pinned)
         if self._unsaid is not None:
             raise self._unsaid
         if self._fault is not None:

@@ -26,6 +26,8 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.git.credential import find_authorization
 from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh, read_asked
 from airlock_daemon.boundary.brokers.git.rules import (
+    Decision,
+    Report,
     SshRemote,
     UrlRemote,
     admit_protocol,
@@ -39,8 +41,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     url_of,
 )
 from airlock_daemon.boundary.brokers.git.server_words import list_secrets
-from airlock_daemon.boundary.brokers.git.streams import Streams
-from airlock_daemon.boundary.brokers.http.client import (
+from airlock_daemon.boundary.brokers.http import (
     TRY_AGAIN,
     Answer,
     Body,
@@ -51,7 +52,7 @@ from airlock_daemon.boundary.brokers.http.client import (
     connect,
 )
 from airlock_daemon.boundary.brokers.http.searching import Search
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import Requester, Streams
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
@@ -148,6 +149,20 @@ class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     is_done: bool
     error: AirlockError | None = None
+
+    def report(self, asked: RemoteRequest, write: Report) -> None:
+        """Write the `broker` record."""
+        decision: Decision
+        rule, reason = None, None
+        if isinstance(self.error, Denied):
+            decision, rule, reason = "denied", self.error.rule, self.error.message
+        elif self.error is not None:
+            decision, reason = "failed", self.error.message
+        elif self.is_done:
+            decision = "allowed"
+        else:
+            decision, reason = "aborted", "the conversation ended in the middle of the object"
+        write(decision, self.describe(asked), rule=rule, reason=reason)
 
     def describe(self, asked: RemoteRequest) -> dict[str, object]:
         """Build the `detail` of a `broker` record of one large file (Git LFS), less than 3 KiB.
@@ -505,13 +520,7 @@ _MAX_LINE = 256
 class LfsConversation:
     """Relays one LFS conversation. `tell` gets the outcome of each object."""
 
-    def __init__(
-        self,
-        remote: LfsRemote,
-        requester: Requester,
-        *,
-        tell: Callable[[RemoteRequest, LfsOutcome], None],
-    ) -> None:
+    def __init__(self, remote: LfsRemote, requester: Requester, *, tell: Report) -> None:
         self._remote = remote
         self._requester = requester
         self._tell = tell
@@ -582,7 +591,7 @@ class LfsConversation:
             error = fault
         finally:
             outcome = LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error)
-            self._tell(self._remote.wanted.asked, outcome)
+            outcome.report(self._remote.wanted.asked, self._tell)
         await streams.write(b"done\n" if error is None else _compose(error))
 
     async def _await_approval(self, wanted: Wanted, emit: Emit) -> None:

@@ -13,7 +13,6 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.git.rules import (
-    BufferedBytes,
     Outcome,
     Report,
     SshRemote,
@@ -24,10 +23,9 @@ from airlock_daemon.boundary.brokers.git.rules import (
     refuse_without_report,
     refuse_words,
 )
-from airlock_daemon.boundary.brokers.git.streams import Streams
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester, Streams
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
-from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher
+from airlock_daemon.boundary.command.launcher import Ended, Launcher
 from airlock_daemon.boundary.command.process import PIECE, Command, Emit, Piped
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import StdinData, StdinEnd, Stream
@@ -50,15 +48,13 @@ class PatientPush:
     def __init__(
         self,
         remote: SshRemote,
-        line: CommandLine,
         requester: Requester,
         launcher: Launcher,
         *,
         tell: Report,
     ) -> None:
-        """`line` runs the human's ssh."""
         self._remote = remote
-        self._line = line
+        self._line = remote.build_line(requester)
         self._requester = requester
         self._launcher = launcher
         self._tell = tell
@@ -79,7 +75,7 @@ class PatientPush:
             # The client has closed its stdout.
             return Ended(_FAILED, None)
         finally:
-            self._tell(self._remote.asked, self._outcome, self._remote.is_pinned)
+            self._outcome.report(self._remote.asked, self._tell, is_pinned=self._remote.is_pinned)
 
     async def _run(self, streams: Streams, emit: Emit) -> Ended:
         async def end(feed: "_Feed") -> None:

@@ -4,20 +4,25 @@
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 from urllib.parse import quote as encode
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
 from airlock_daemon.boundary.brokers.git.credential import query_helpers, query_settings
-from airlock_daemon.boundary.brokers.http.client import Origin, Route, find_proxy
-from airlock_daemon.boundary.brokers.http.tls import Trust
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.http import (
+    Origin,
+    Route,
+    Trust,
+    find_inner,
+    find_proxy,
+    resolve,
+)
+from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester
+from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
 from airlock_daemon.boundary.command.process import Emit
-from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.setup.generation import Generation
@@ -43,7 +48,9 @@ from airlock_modules.remotes.git_protocol import Service
 from airlock_wire import quote
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.brokers.git.lfs import LfsRemote
+    from airlock_daemon.boundary.approval.questions import ApprovalRequest
+    from airlock_daemon.boundary.brokers.git.lfs import LfsConversation, LfsRemote
+    from airlock_daemon.boundary.brokers.git.patient_push import PatientPush
 
 
 def verb_of(asked: RemoteRequest) -> str:
@@ -160,26 +167,6 @@ GROWTH = 8
 PART = 50
 
 
-class BufferedBytes:
-    """Counts the bytes buffered for a client; its owner must `release` it."""
-
-    def __init__(self, gate: Gate) -> None:
-        """`gate` is the agent's, which limits the total of all its buffers."""
-        self._gate = gate
-        self._count = 0
-
-    def add(self, count: int) -> None:
-        """Reserve `count` more bytes. Raises RemoteError if the agent exceeds its limit."""
-        if not self._gate.reserve(count):
-            raise RemoteError("too much of this agent's requests is under way", rule="size")
-        self._count += count
-
-    def release(self) -> None:
-        """Release all reserved bytes."""
-        self._gate.release(self._count)
-        self._count = 0
-
-
 async def read_list(
     read: Callable[[], Awaitable[bytes]], held: BufferedBytes
 ) -> tuple[PushList | None, bytes]:
@@ -289,6 +276,9 @@ _REF = 160
 _ID = 7
 
 
+Decision: TypeAlias = Literal["allowed", "denied", "failed", "aborted"]
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a conversation.
 
@@ -297,12 +287,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     `received` counts bytes from the remote, None if they bypassed the daemon.
     """
 
-    decision: Literal["allowed", "denied"]
+    decision: Decision
     count: int | None = None
     first: tuple[Update, ...] = ()
     refusal: Refusal | None = None
     sent: int = 0
     received: int | None = None
+
+    def report(self, asked: RemoteRequest, write: "Report", *, is_pinned: bool) -> None:
+        """Write the `broker` record; `is_pinned`: the profile names the repository."""
+        first = self.refusal
+        write(
+            self.decision,
+            self.describe(asked, is_pinned=is_pinned),
+            rule=None if first is None else first.rule,
+            reason=None if first is None else f"{first.ref or 'the push'}: {first.problem}",
+        )
 
     def describe(self, asked: RemoteRequest, *, is_pinned: bool) -> dict[str, object]:
         """Build the `detail` of a `broker` record, less than 3 KiB.
@@ -333,8 +333,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return detail
 
 
-Report = Callable[[RemoteRequest, Outcome, bool], None]
-"""Called once with the request, its outcome, and whether the profile names the repository."""
+class Report(Protocol):
+    """Writes the record of a conversation, or of an object in it."""
+
+    def __call__(
+        self,
+        outcome: Decision,
+        detail: object,
+        /,
+        *,
+        rule: str | None,
+        reason: str | None,
+    ) -> None:
+        """Write it; `detail` is under half a line, `rule` the broker's that refused."""
 
 
 def listed(push: PushList) -> Outcome:
@@ -357,6 +368,13 @@ def name_operation(asked: RemoteRequest, updates: Iterable[Update] = ()) -> Oper
     return Operation(tuple(words))
 
 
+def describe_fetch(asked: RemoteRequest) -> "ApprovalRequest":
+    """A fetch for a person, or a push before its refs are known."""
+    from airlock_daemon.boundary.brokers.git.approval import describe  # noqa: PLC0415 - few need it
+
+    return describe(asked)
+
+
 class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
     """A remote that `program`, run with `argv`, connects to.
 
@@ -367,6 +385,10 @@ class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     argv: tuple[str, ...]
     is_pinned: bool
+
+    def build_line(self, requester: Requester) -> CommandLine:
+        """The command that connects to it for a requester."""
+        return CommandLine(self.program, self.argv, requester.variables, requester.directory)
 
 
 class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
@@ -511,3 +533,23 @@ async def admit(args: tuple[str, ...], generation: Generation, requester: Reques
     command = f"{asked.service} '{asked.destination.path}'"
     options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
     return await admit_ssh(asked, command, options, generation, requester)
+
+
+def must_wait(remote: SshRemote, requester: Requester) -> bool:
+    """Whether a push may wait for a person, so that its connection would be dropped."""
+    if not (remote.asked.is_push and requester.has_approvals):
+        return False
+    return requester.may_require_approval(describe_fetch(remote.asked).forms)
+
+
+def open_own(
+    remote: "SshRemote | LfsRemote", requester: Requester, launcher: Launcher, *, tell: Report
+) -> "PatientPush | LfsConversation":
+    """Open a conversation that few need: a push over ssh that may wait, or one of Git LFS."""
+    if isinstance(remote, SshRemote):
+        from airlock_daemon.boundary.brokers.git.patient_push import PatientPush  # noqa: PLC0415
+
+        return PatientPush(remote, requester, launcher, tell=tell)
+    from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
+
+    return LfsConversation(remote, requester, tell=tell)

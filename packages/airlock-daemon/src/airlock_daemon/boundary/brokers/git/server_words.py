@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
-from airlock_daemon.boundary.brokers.http.client import Answer, broken
+from airlock_daemon.boundary.brokers.http import Answer, broken
 from airlock_daemon.boundary.brokers.http.searching import Search
 from airlock_daemon.errors import Failed
 from airlock_wire import quote

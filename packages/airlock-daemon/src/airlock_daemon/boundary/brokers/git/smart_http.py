@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.credential import find_authorization, host_of
 from airlock_daemon.boundary.brokers.git.rules import (
-    BufferedBytes,
     Outcome,
     Report,
     UrlRemote,
     address_of,
     admit_service,
+    describe_fetch,
     judge_and_approve,
     judged,
     listed,
@@ -24,8 +24,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     refuse_without_report,
     refuse_words,
 )
-from airlock_daemon.boundary.brokers.git.streams import Streams
-from airlock_daemon.boundary.brokers.http.client import (
+from airlock_daemon.boundary.brokers.http import (
     TRY_AGAIN,
     Answer,
     Body,
@@ -35,7 +34,7 @@ from airlock_daemon.boundary.brokers.http.client import (
     connect,
     cut_off,
 )
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester, Streams
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.errors import Denied, Failed
@@ -273,8 +272,7 @@ _REFUSED = 128
 class UrlConversation:
     """A conversation with a remote over HTTP.
 
-    If the client asks for an admitted service, `tell` is called once with the outcome and whether
-    the profile names the repository.
+    If the client asks for an admitted service, `tell` is called once with the outcome.
     """
 
     def __init__(
@@ -306,7 +304,7 @@ class UrlConversation:
                 self._outcome = replace(self._outcome, decision="denied")
                 raise
             finally:
-                self._tell(asked, self._outcome, is_pinned)
+                self._outcome.report(asked, self._tell, is_pinned=is_pinned)
         except RemoteError as error:
             raise refuse_words(error) from error
 
@@ -328,8 +326,6 @@ class UrlConversation:
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
         if self._requester.has_approvals and not asked.is_push:
-            from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
-
             await self._requester.approve(describe_fetch(asked), emit)
             # The files may have been reloaded meanwhile.
             admit_service(self._remote, asked, self._requester.current)

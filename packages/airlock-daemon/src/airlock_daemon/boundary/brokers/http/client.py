@@ -13,7 +13,7 @@ import h11
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.addresses import Address
+from airlock_daemon.boundary.brokers.http.addresses import Address
 from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed

@@ -10,7 +10,7 @@ import h11
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.addresses import resolve
+from airlock_daemon.boundary.brokers.http.addresses import resolve
 from airlock_daemon.boundary.brokers.http.client import CONNECT_S, connect_any
 from airlock_daemon.errors import Failed
 from airlock_wire import quote

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
-from airlock_daemon.boundary.brokers.http.tls import Trust
+from airlock_daemon.boundary.brokers.http import Trust
 from airlock_daemon.boundary.brokers.https.messages import Settings
 from airlock_daemon.errors import Failed
 from airlock_daemon.path_text import expand_home

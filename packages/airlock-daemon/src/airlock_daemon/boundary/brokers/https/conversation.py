@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.aws import (
     AwsContext,
     AwsRequest,

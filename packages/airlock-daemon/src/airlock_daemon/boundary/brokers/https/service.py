@@ -15,7 +15,7 @@ import h11
 import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes
-from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
+from airlock_daemon.boundary.brokers.http import TlsStream, Trust, has_pending
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import KEEP_IDLE, private_file

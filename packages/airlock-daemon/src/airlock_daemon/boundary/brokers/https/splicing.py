@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import trio
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.fairness.turns import TurnSource
 
 # ClientHello (RFC 8446, 5.1 and 4.1.2; RFC 6066, 3).

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_head,
     refusal,
 )
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.authority import Authority
 from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon, ServedApi
 from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced

@@ -17,7 +17,7 @@ import trio
 
 import airlock_daemon.boundary.brokers.http.proxy  # noqa: F401 - once, for all workers
 from airlock_daemon.boundary.brokers.egress.destinations import Network, read_network, refusal
-from airlock_daemon.boundary.brokers.http.tls import Trust
+from airlock_daemon.boundary.brokers.http import Trust
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key, read_system
 from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
 from airlock_daemon.boundary.brokers.https.confinement import confine

@@ -12,9 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.brokers.git.rules import BufferedBytes
-from airlock_daemon.boundary.brokers.git.streams import Streams
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester, Streams
 from airlock_daemon.boundary.brokers.sign.key import (
     HumanSigning,
     SigningKey,

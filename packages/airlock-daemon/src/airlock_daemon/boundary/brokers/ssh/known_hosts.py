@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
+from airlock_daemon.boundary.brokers.http import find_inner, resolve
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.words import SshDestination
 from airlock_daemon.errors import Denied, Failed
