@@ -1,7 +1,9 @@
 """Containers of an engine that only its command reaches, and that shares the workspace alone."""
 
 import json
+import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,8 +15,10 @@ from e2e.world.command import run
 from e2e.world.daemon import Daemon
 from e2e.world.engine import WORKER
 from e2e.world.executables import Executables
+from e2e.world.github_api import answer_github
 from e2e.world.hidden_engine import HiddenEngine, running_hidden_engine
 from e2e.world.images import Images
+from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.running import Running
@@ -22,12 +26,14 @@ from e2e.world.scene import Stage
 from e2e.world.web_server import Answer, Asked, running_web
 
 from .errands.git import GitOverHttps
+from .errands.ssh import Ssh
 
-COMMANDS = ("git-remote", "docker")
+COMMANDS = ("git-remote", "docker", "ssh", "gh")
 TOKEN = "forge-token-of-ada"
 FORGE = "forge.airlock.test"
+GITHUB = "api.github.com"
 ADDRESS = f"127.77.{WORKER}.3"
-"""As the daemon resolves its name."""
+"""Of both, as the daemon resolves their names."""
 SOCKETS = ("airlock", "https")
 SEE = ("unshare", "--mount", "--propagation=slave", "sh", "-euc")
 PROFILE = """
@@ -36,6 +42,10 @@ PROFILE = """
 [docker]
 engine = {engine}
 images = ["docker.io/airlock-e2e/*"]
+
+[gh]
+repositories = ["acme/app"]
+credential = {{ stored = "gh" }}
 
 [api.forge]
 hosts = ["{forge}"]
@@ -112,7 +122,9 @@ class Place:
 
 
 def answer(asked: Asked) -> Answer:
-    """Be a forge that says hello to whoever has the token."""
+    """Be GitHub, and a forge that says hello to whoever has the token."""
+    if asked.host == GITHUB:
+        return answer_github(asked, token=TOKEN)
     return (200, "hello") if asked.account == f"Bearer {TOKEN}" else (401, "no such token")
 
 
@@ -120,6 +132,7 @@ def answer(asked: Asked) -> Answer:
 def place(
     stages: dict[str, Stage],
     git_https_errand: GitOverHttps,
+    ssh_errand: Ssh,
     executables: Executables,
     images: Images,
     ground: Path,
@@ -132,12 +145,12 @@ def place(
     with ExitStack() as stack:
         folder = ground / "forge-bridged"
         folder.mkdir()
-        names = [f"DNS:{FORGE}"]
+        names = [f"DNS:{each}" for each in (FORGE, GITHUB)]
         forge = stack.enter_context(
             running_web(folder, answer, names=names, address=ADDRESS, port=443)
         )
         hosts = folder / "hosts"
-        hosts.write_text(f"{Path('/etc/hosts').read_text()}{ADDRESS} {FORGE}\n")
+        hosts.write_text(f"{Path('/etc/hosts').read_text()}{ADDRESS} {FORGE} {GITHUB}\n")
         engine = stack.enter_context(running_hidden_engine(ground / "hidden", account))
         engine.load(images.debian)
         person = stack.enter_context(newcomer(account, executables, programs=engine.programs))
@@ -147,7 +160,9 @@ def place(
         own = PROFILE.format(engine=json.dumps(engine.host), forge=FORGE)
         written = profile.read_text()
         assert "\n[docker]" not in written
-        account.write(profile, written + own, mode=0o600)
+        assert "\nhosts = []" in written
+        machine = f'hosts = ["{ssh_errand.call[-1]}:{stage.server.port}"]'
+        account.write(profile, written.replace("hosts = []", machine) + own, mode=0o600)
         made = Place(
             person=person,
             project=project,
@@ -159,8 +174,9 @@ def place(
         )
         made.start()
         stack.callback(made.stop)
-        token = f"{TOKEN}\n".encode()
-        person.try_line("airlock-daemon login forge", cwd=project.path, stdin=token).succeeded()
+        for name in ("forge", "gh"):
+            line = f"airlock-daemon login {name}"
+            person.try_line(line, cwd=project.path, stdin=f"{TOKEN}\n".encode()).succeeded()
         option = "--docker-arg=--name=kept"
         line = f"exec airlock-daemon run my {option} {images.debian} sh -c 'echo up; sleep 3600'"
         with Running(("env", f"--chdir={project.path}", *_as_person(person, line))) as running:
@@ -198,6 +214,41 @@ def test_an_api_has_its_credential_behind_the_container(place: Place) -> None:
     said = place.run(f"printf '{head}{end}' {request} -connect {FORGE}:443")
     assert said.startswith("HTTP/1.1 200 ")
     assert place.run('[ "$(cat ~/.config/forge/token)" = "$FORGE_TOKEN" ] && echo same') == "same"
+
+
+def test_gh_works_by_the_placeholder(place: Place) -> None:
+    """The image's own, which reads and proposes as the person, and merges nothing."""
+    program = shutil.which("gh")
+    need(None if program else "there is no gh; install Debian's gh")
+    place.engine.add_program(place.image, str(program), name="with-gh")
+    line = "airlock-daemon run my with-gh sh -euc {}"
+
+    def run_gh(words: str) -> str:
+        return place.person.run(line.format(shlex.quote(words)), cwd=place.project.path)
+
+    assert run_gh("gh api user --jq .login") == "ada"
+    create = "gh pr create -R acme/app -H agent/mend -B main -t Mend -b It"
+    assert run_gh(create).endswith("/acme/app/pull/8")
+    said = run_gh("gh api -X PUT repos/acme/app/pulls/8/merge 2>&1 || echo failed")
+    assert "airlock: " in said
+    assert said.endswith("failed")
+    said = run_gh("command -v gh; gh auth token; env")
+    assert re.match(r"/usr/local/bin/gh\nghp_[A-Za-z0-9]{36}\n", said)
+    assert TOKEN not in said
+
+
+def test_ssh_runs_a_command_on_another_machine(place: Place, ssh_errand: Ssh) -> None:
+    """By a key of the person, which the container's engine does not see; and goes nowhere else."""
+    call = shlex.join(ssh_errand.call)
+    said = place.run(
+        f"{call} 'cat; hostname; id -un' </etc/debian_version; {call} exit 7 || echo $?"
+    )
+    version, machine, user, status = said.splitlines()
+    assert version == place.run("cat /etc/debian_version")
+    assert machine == ssh_errand.machine[:12]
+    assert (user, status) == ("guest", "7")
+    other = shlex.join((*ssh_errand.call[:-1], "root@127.0.0.1", "id"))
+    assert place.run(f"{other} 2>/dev/null || echo $?") == "126"
 
 
 def test_docker_lists_the_agents_containers_alone(place: Place) -> None:

@@ -58,6 +58,13 @@ class HiddenEngine:
             words = (str(self.programs / "docker"), "load", "--quiet")
             subprocess.run(words, stdin=saving.stdout, check=True, capture_output=True)
 
+    def add_program(self, image: str, program: str, *, name: str) -> None:
+        """Make the image `name` of another one, and of a program of this host in /usr/local/bin."""
+        container = self.docker("create", image, "true").succeeded().stdout
+        self.docker("cp", "--follow-link", program, f"{container}:/usr/local/bin/").succeeded()
+        self.docker("commit", container, name).succeeded()
+        self.docker("rm", container).succeeded()
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         begin = ("unshare", "--mount", "--net", "--propagation=slave", "sh", "-euc", _BEGIN, "sh")
