@@ -59,7 +59,7 @@ pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved
         .control = socket,
         .directory = -1,
         .standard = descriptors[0 .. descriptor_count - 1].*,
-        .kept = further[0..order.kept],
+        .kept = further[0..order.header.kept],
     }, &place.?, descriptors, deaths, false);
 }
 
@@ -76,14 +76,14 @@ fn carryOut(delivered: *const delivery.Delivery, descriptors: []const i32, socke
         control.sendFailure(socket, .setup_failed, errno);
         return false;
     }
-    const rules = if (order.fence) |fence| fence.rules() else 0;
+    const rules = if (order.header.fence) |fence| fence.rules() else 0;
     return watch(&order, &.{
         .control = socket,
         .directory = descriptors[0],
         .standard = descriptors[1..descriptor_count].*,
-        .kept = further[0..order.kept],
-        .rules = further[order.kept..][0..rules],
-        .cgroup = if (order.has_cgroup) further[order.kept + rules] else null,
+        .kept = further[0..order.header.kept],
+        .rules = further[order.header.kept..][0..rules],
+        .cgroup = if (order.header.has_cgroup) further[order.header.kept + rules] else null,
     }, null, descriptors, deaths, true);
 }
 

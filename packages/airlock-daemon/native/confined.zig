@@ -12,7 +12,7 @@ const limits = @import("limits.zig");
 const program = @import("seccomp/program.zig");
 const seccomp = @import("seccomp/install.zig");
 
-const Fault = error{ Usage, CannotLimit, CannotExecute } || seccomp.Fault;
+const Fault = error{ Usage, Unsupported, Refused, CannotLimit, CannotExecute };
 
 pub fn main() u8 {
     obey(std.os.argv) catch |fault| {
@@ -41,7 +41,8 @@ fn obey(words: []const [*:0]u8) Fault!void {
             _ = linux.write(1, bytes.ptr, bytes.len);
         },
         .run => {
-            try seccomp.install(try read(seccomp.Sockets, words[2]));
+            if (seccomp.confine(try read(seccomp.Sockets, words[2]))) |errno|
+                return if (errno == .NOSYS) error.Unsupported else error.Refused;
             return execute(words[3..]);
         },
         .limit => {

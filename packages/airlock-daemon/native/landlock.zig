@@ -19,15 +19,6 @@ pub const Access = enum(u32) {
 /// `descriptor` is open with O_PATH, so that nothing depends on what its path leads to by now.
 pub const Rule = struct { descriptor: i32, access: Access };
 
-/// The first version that keeps signals and abstract sockets of other processes away.
-pub const oldest = 6;
-
-/// The kernel's version of Landlock; 0 where it has none, or has switched it off.
-pub fn version() usize {
-    const found = linux.syscall3(.landlock_create_ruleset, 0, 0, flag_version);
-    return if (failed(found) == null) found else 0;
-}
-
 /// What is allowed beside the rules. `connects` says that TCP may be used. What lies in the directories that
 /// are `opened` may be read, but for what is itself one of them, or is `hidden`.
 pub const More = struct {
@@ -36,8 +27,8 @@ pub const More = struct {
     hidden: []const i32 = &.{},
 };
 
-/// Confine this process to `rules`, for good, and `more`. Needs no_new_privs, and a
-/// version from `oldest` on; the errno of the step that failed.
+/// Confine this process to `rules`, for good, and `more`; the errno of the step that failed. Needs
+/// no_new_privs, and version 6, the first that keeps signals and abstract sockets of other processes away.
 pub fn confine(rules: []const Rule, more: More) ?linux.E {
     const attributes = Attributes{
         .files = everything,
@@ -134,7 +125,6 @@ fn look(descriptor: i32, found: *linux.Statx) usize {
 }
 
 // linux/landlock.h.
-const flag_version = 1;
 const rule_path_beneath = 1;
 const bind_tcp = 1 << 0;
 const connect_tcp = 1 << 1;

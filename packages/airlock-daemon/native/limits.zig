@@ -7,7 +7,7 @@ const failed = @import("errno.zig").failed;
 /// No limit but the one that is inherited.
 pub const unlimited = std.math.maxInt(u64);
 
-pub const Limits = struct {
+pub const Limits = extern struct {
     /// Processes and threads of this user in this user namespace, or, without one of its own, on the
     /// whole host. The host's root has no such limit.
     processes: u64 = unlimited,

@@ -5,11 +5,27 @@ const std = @import("std");
 const Limits = @import("limits.zig").Limits;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
-/// Numbers, little-endian: u32 argc, u32 envc, u64 nofile, u32 terminal, u32 length, u32 kept, u32
-/// user, u32 group, then those of the fence: u32 sockets, u32 read, u32 written, u32 used,
-/// u32 opened, u32 hidden; u32 cgroup; and the limits: u64 processes, u64 data, u64 file size, u64
-/// open files.
-pub const header_size = 96;
+/// A header as it is sent; both processors are little-endian.
+const Numbers = extern struct {
+    argc: u32,
+    envc: u32,
+    open_files: u64,
+    terminal: u32,
+    length: u32,
+    kept: u32,
+    user: u32,
+    group: u32,
+    sockets: u32,
+    read: u32,
+    written: u32,
+    used: u32,
+    opened: u32,
+    hidden: u32,
+    cgroup: u32,
+    limits: Limits,
+};
+
+pub const header_size = @sizeOf(Numbers);
 
 /// As `user` and `group`: the tool stays who the launcher is. As `sockets`: it has no fence.
 pub const same = std.math.maxInt(u32);
@@ -34,6 +50,7 @@ pub const Header = struct {
     fence: ?Fence,
     /// Whether the tool starts in a cgroup, of which there is a descriptor.
     has_cgroup: bool,
+    /// For a tool in a box or behind a fence.
     limits: Limits,
 
     /// How many descriptors go with the order beside those of every order, but for a file of memory.
@@ -72,15 +89,7 @@ pub const Order = struct {
     arguments: Vector,
     /// `NAME=value` each; nothing checks that.
     environment: Vector,
-    open_files: u64,
-    terminal: u3,
-    kept: u32,
-    user: u32,
-    group: u32,
-    fence: ?Fence,
-    has_cgroup: bool,
-    /// For a tool in a box or behind a fence.
-    limits: Limits,
+    header: Header,
     /// Whether strings or vectors lie in memory that was mapped for them.
     has_memory: bool = false,
 };
@@ -88,32 +97,21 @@ pub const Order = struct {
 /// Read the header of a message; null if it is none. A tool without ARGV0 is refused here.
 pub fn decodeHeader(message: []const u8) ?Header {
     if (message.len < header_size) return null;
-    const terminal = std.mem.readInt(u32, message[16..20], .little);
+    const numbers = std.mem.bytesToValue(Numbers, message[0..header_size]);
     const header = Header{
-        .argc = std.mem.readInt(u32, message[0..4], .little),
-        .envc = std.mem.readInt(u32, message[4..8], .little),
-        .open_files = std.mem.readInt(u64, message[8..16], .little),
-        .terminal = std.math.cast(u3, terminal) orelse return null,
-        .length = std.mem.readInt(u32, message[20..24], .little),
-        .kept = std.mem.readInt(u32, message[24..28], .little),
-        .user = std.mem.readInt(u32, message[28..32], .little),
-        .group = std.mem.readInt(u32, message[32..36], .little),
-        .fence = if (std.mem.readInt(u32, message[36..40], .little) == same)
-            null
-        else
-            decodeFence(message[36..60]) orelse return null,
-        .has_cgroup = switch (std.mem.readInt(u32, message[60..64], .little)) {
-            0 => false,
-            1 => true,
-            else => return null,
-        },
-        .limits = .{
-            .processes = std.mem.readInt(u64, message[64..72], .little),
-            .data = std.mem.readInt(u64, message[72..80], .little),
-            .file_size = std.mem.readInt(u64, message[80..88], .little),
-            .open_files = std.mem.readInt(u64, message[88..96], .little),
-        },
+        .argc = numbers.argc,
+        .envc = numbers.envc,
+        .open_files = numbers.open_files,
+        .terminal = std.math.cast(u3, numbers.terminal) orelse return null,
+        .length = numbers.length,
+        .kept = numbers.kept,
+        .user = numbers.user,
+        .group = numbers.group,
+        .fence = if (numbers.sockets == same) null else decodeFence(&numbers) orelse return null,
+        .has_cgroup = numbers.cgroup == 1,
+        .limits = numbers.limits,
     };
+    if (numbers.cgroup > 1) return null;
     // One without the other would leave a tool half of what the launcher is.
     if ((header.user == same) != (header.group == same)) return null;
     // Each string has a zero byte at least, the program's too.
@@ -121,15 +119,14 @@ pub fn decodeHeader(message: []const u8) ?Header {
     return header;
 }
 
-fn decodeFence(numbers: *const [24]u8) ?Fence {
-    const sockets = std.mem.readInt(u32, numbers[0..4], .little);
+fn decodeFence(numbers: *const Numbers) ?Fence {
     return .{
-        .sockets = std.meta.intToEnum(Sockets, sockets) catch return null,
-        .read = std.math.cast(u8, std.mem.readInt(u32, numbers[4..8], .little)) orelse return null,
-        .written = std.math.cast(u8, std.mem.readInt(u32, numbers[8..12], .little)) orelse return null,
-        .used = std.math.cast(u8, std.mem.readInt(u32, numbers[12..16], .little)) orelse return null,
-        .opened = std.math.cast(u8, std.mem.readInt(u32, numbers[16..20], .little)) orelse return null,
-        .hidden = std.math.cast(u8, std.mem.readInt(u32, numbers[20..24], .little)) orelse return null,
+        .sockets = std.meta.intToEnum(Sockets, numbers.sockets) catch return null,
+        .read = std.math.cast(u8, numbers.read) orelse return null,
+        .written = std.math.cast(u8, numbers.written) orelse return null,
+        .used = std.math.cast(u8, numbers.used) orelse return null,
+        .opened = std.math.cast(u8, numbers.opened) orelse return null,
+        .hidden = std.math.cast(u8, numbers.hidden) orelse return null,
     };
 }
 
@@ -147,14 +144,7 @@ pub fn decode(header: Header, text: []const u8, space: []?[*:0]const u8) ?Order 
         .program = program,
         .arguments = @ptrCast(arguments.ptr),
         .environment = @ptrCast(environment.ptr),
-        .open_files = header.open_files,
-        .terminal = header.terminal,
-        .kept = header.kept,
-        .user = header.user,
-        .group = header.group,
-        .fence = header.fence,
-        .has_cgroup = header.has_cgroup,
-        .limits = header.limits,
+        .header = header,
     };
 }
 

@@ -2,7 +2,6 @@
 
 const std = @import("std");
 const linux = std.os.linux;
-const disposition = @import("disposition.zig");
 const failed = @import("errno.zig").failed;
 
 pub const Preparation = struct {
@@ -19,7 +18,7 @@ pub const Preparation = struct {
         // Nor may a SIGKILL to the daemon's process group. Fails only in a leader, which has that already.
         _ = linux.setsid();
         // A daemon that was started in the background ignores SIGINT, which execve(2) hands on.
-        disposition.resetAll();
+        resetDispositions();
         closeOthers(kept);
         fillStandardDescriptors();
         if (set(.SET_NO_NEW_PRIVS, 1)) |errno| return errno;
@@ -40,6 +39,19 @@ pub const Preparation = struct {
         return null;
     }
 };
+
+/// Give every signal that can have another one its default disposition (sigaction(2)).
+fn resetDispositions() void {
+    const action = linux.Sigaction{
+        .handler = .{ .handler = linux.SIG.DFL },
+        .mask = linux.sigemptyset(),
+        .flags = 0,
+    };
+    for (1..linux.NSIG) |signal| switch (signal) {
+        linux.SIG.KILL, linux.SIG.STOP => {},
+        else => _ = linux.sigaction(@intCast(signal), &action, null),
+    };
+}
 
 fn set(option: linux.PR, value: usize) ?linux.E {
     return failed(linux.prctl(@intFromEnum(option), value, 0, 0, 0));

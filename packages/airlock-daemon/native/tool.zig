@@ -113,7 +113,7 @@ fn run(argument: usize) callconv(.c) u8 {
     var socket = plan.descriptors.control;
     if (prepare(plan)) |errno| return giveUp(socket, .setup_failed, errno);
     if (enter(plan)) |errno| return giveUp(socket, .directory_failed, errno);
-    if (plan.order.fence) |*fence| {
+    if (plan.order.header.fence) |*fence| {
         if (encircle(fence, plan.descriptors.rules)) |errno| return giveUp(socket, .setup_failed, errno);
     }
     // Every descriptor is close-on-exec already; this does not rest on it. Kernels before 5.11, and
@@ -125,11 +125,11 @@ fn run(argument: usize) callconv(.c) u8 {
     _ = linux.syscall3(.close_range, first, std.math.maxInt(u32), close_range_cloexec);
     const nothing = linux.sigemptyset();
     _ = linux.sigprocmask(linux.SIG.SETMASK, &nothing, null);
-    if (plan.place != null or plan.order.fence != null) {
-        if (limits.set(plan.order.limits)) |errno| return giveUp(socket, .setup_failed, errno);
+    if (plan.place != null or plan.order.header.fence != null) {
+        if (limits.set(plan.order.header.limits)) |errno| return giveUp(socket, .setup_failed, errno);
     }
     // Last, since it forbids more than is needed until then.
-    if (plan.order.fence) |*fence| {
+    if (plan.order.header.fence) |*fence| {
         if (seccomp.confine(fence.sockets)) |errno| return giveUp(socket, .setup_failed, errno);
     }
     return giveUp(socket, .exec_failed, linux.E.init(execute(plan)));
@@ -157,8 +157,8 @@ fn prepare(plan: *const Plan) ?linux.E {
     // group is the tool's alone. It cannot fail in a process that was just forked.
     _ = linux.setsid();
     // Before the next step, which a change of the user would undo.
-    if (plan.order.user != orders.same) {
-        if (become(plan.order.user, plan.order.group)) |errno| return errno;
+    if (plan.order.header.user != orders.same) {
+        if (become(plan.order.header.user, plan.order.header.group)) |errno| return errno;
     }
     // A supervisor that is killed takes the tool with it. The setting survives execve, also of
     // set-user-ID programs, since no_new_privs makes those ordinary ones.
@@ -169,10 +169,10 @@ fn prepare(plan: *const Plan) ?linux.E {
     for (plan.descriptors.standard, 0..) |descriptor, number| {
         if (failed(linux.dup2(descriptor, @intCast(number)))) |errno| return errno;
     }
-    if (takeTerminal(plan.order.terminal)) |errno| return errno;
+    if (takeTerminal(plan.order.header.terminal)) |errno| return errno;
     var files: linux.rlimit = undefined;
     if (failed(linux.getrlimit(.NOFILE, &files))) |errno| return errno;
-    files.cur = plan.order.open_files;
+    files.cur = plan.order.header.open_files;
     return failed(linux.setrlimit(.NOFILE, &files));
 }
 

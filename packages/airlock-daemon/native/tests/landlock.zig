@@ -4,8 +4,16 @@ const failed = @import("../errno.zig").failed;
 const landlock = @import("../landlock.zig");
 const Rule = landlock.Rule;
 const confine = landlock.confine;
-const oldest = landlock.oldest;
-const version = landlock.version;
+
+/// The first version of Landlock that `confine` can use.
+const oldest = 6;
+
+/// The kernel's version of Landlock; 0 where it has none, or has switched it off.
+fn version() usize {
+    const flag_version = 1;
+    const found = linux.syscall3(.landlock_create_ruleset, 0, 0, flag_version);
+    return if (failed(found) == null) found else 0;
+}
 
 /// Runs `attempt` in a child that is confined to `rules`; the errno of the attempt, as its exit status.
 fn attemptConfined(rules: []const Rule, connects: bool, attempt: *const fn () ?linux.E) !linux.E {

@@ -40,9 +40,9 @@ test "an order is read whole and its strings stay where they are" {
     try std.testing.expectEqualStrings("/bin/git", std.mem.span(order.program));
     try expectVector(&.{ "git", "" }, order.arguments);
     try expectVector(&.{"A=1"}, order.environment);
-    try std.testing.expectEqual(1 << 40, order.open_files);
-    try std.testing.expectEqual(5, order.terminal);
-    try std.testing.expectEqual(Limits{ .processes = 1, .data = 2, .file_size = 3, .open_files = 4 }, order.limits);
+    try std.testing.expectEqual(1 << 40, order.header.open_files);
+    try std.testing.expectEqual(5, order.header.terminal);
+    try std.testing.expectEqual(Limits{ .processes = 1, .data = 2, .file_size = 3, .open_files = 4 }, order.header.limits);
 }
 
 test "a header that is short, or that cannot be true, is refused" {
