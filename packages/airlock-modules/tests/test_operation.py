@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.operation import LINE, MAX_WORD, Operation, parse_operation
+from airlock_modules.files.approvals import parse_operation
+from airlock_modules.operation import LINE, MAX_WORD, Operation
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,11 @@ from airlock_modules.files.builtins import (
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.remote_tables import names_git_grant, read_git_grant
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
-from airlock_modules.files.variables import find_secret_names, select_forwarded
+from airlock_modules.files.variables import select_forwarded
 from airlock_modules.remotes.destination import (
     Destination,
     Login,
     RemoteError,
-    name_transport,
     read_url_words,
 )
 from airlock_modules.remotes.git_protocol import (
@@ -62,7 +61,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from airlock_modules.files.grammar_review import list_unseen
     from airlock_modules.files.option_files import load_options, parse_options
-    from airlock_modules.files.review import review_module, review_narrowing
+    from airlock_modules.files.review import find_secret_names, review_module, review_narrowing
     from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
     from airlock_modules.files.ssh_table import read_ssh_grant
     from airlock_modules.reading.description import describe_reading, dump_reading
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from airlock_modules.remotes.ssh_words import (
         asks_for_token,
         find_transport,
+        name_transport,
         names_transport,
         read_ssh_words,
     )
@@ -168,7 +168,7 @@ _LOADED_LATER = {
     for module, names in {
         "files.grammar_review": ("list_unseen",),
         "files.option_files": ("load_options", "parse_options"),
-        "files.review": ("review_module", "review_narrowing"),
+        "files.review": ("find_secret_names", "review_module", "review_narrowing"),
         "files.sandbox_table": ("PRESETS", "Sandbox", "read_presets", "widen_network"),
         "files.ssh_table": ("read_ssh_grant",),
         "reading.description": ("describe_reading", "dump_reading"),
@@ -180,6 +180,7 @@ _LOADED_LATER = {
         "remotes.ssh_words": (
             "asks_for_token",
             "find_transport",
+            "name_transport",
             "names_transport",
             "read_ssh_words",
         ),

@@ -22,13 +22,6 @@ LINE = 400
 """Maximum characters per line."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~^-]+")
-# Stars are plain in a pattern.
-_WORD = re.compile(
-    r'(?P<plain>[A-Za-z0-9_@%+=:,./~^*-]+)|"(?P<quoted>(?:[^"\\]|\\(?:[nrt"\\]|x[0-9a-f]{2}'
-    r"|u\{[0-9a-f]{1,5}\}|u\{10[0-9a-f]{4}\}))*)\"(?!\.)"
-)
-_ESCAPE = re.compile(r'\\(?:(?P<short>[nrt"\\])|x(?P<byte>[0-9a-f]{2})|u\{(?P<code>[0-9a-f]+)\})')
-_SHORT = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
 class UnknownWord(str):
@@ -57,31 +50,6 @@ class Operation(msgspec.Struct, frozen=True):
         return " ".join(
             word if _PLAIN.fullmatch(word) else quote(word, limit=None) for word in self.words
         )
-
-
-def parse_operation(line: str) -> Operation:
-    """Read the line of an operation. Raises ValueError, also for one that was truncated."""
-    words: list[str] = []
-    at = 0
-    while True:
-        found = _WORD.match(line, at)
-        if found is None:
-            raise ValueError("it has a word that is neither plain nor in double quotes")
-        plain = found["plain"]
-        words.append(plain if plain is not None else _ESCAPE.sub(_unescape, found["quoted"]))
-        at = found.end()
-        if at == len(line):
-            return Operation(tuple(words))
-        if line[at] != " ":
-            raise ValueError("it has something between two words that is no blank")
-        at += 1
-
-
-def _unescape(found: "re.Match[str]") -> str:
-    if found["byte"]:
-        # A byte that was not UTF-8 (PEP 383).
-        return chr(0xDC00 + int(found["byte"], 16))
-    return chr(int(found["code"], 16)) if found["code"] else _SHORT[found["short"]]
 
 
 def spell_word(word: str) -> str:

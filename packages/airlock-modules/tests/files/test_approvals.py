@@ -15,11 +15,11 @@ from airlock_modules.files.approvals import (
     MaybeValue,
     list_tool_forms,
     name_place,
+    parse_operation,
     read_approvals,
 )
 from airlock_modules.files.module_file import load_builtin
 from airlock_modules.files.toml_reader import Fault, TableReader
-from airlock_modules.operation import parse_operation
 from airlock_wire import quote
 
 

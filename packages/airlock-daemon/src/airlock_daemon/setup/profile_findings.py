@@ -17,7 +17,7 @@ from airlock_modules import (
     load_builtin,
     review_narrowing,
 )
-from airlock_modules.operation import parse_operation
+from airlock_modules.files.approvals import parse_operation
 from airlock_wire import quote
 
 

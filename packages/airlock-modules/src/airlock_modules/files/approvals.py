@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.operation import UnknownWord, parse_operation
+from airlock_modules.operation import Operation, UnknownWord
 from airlock_modules.remotes.grants import compile_protection, fold
 from airlock_modules.rules.rule import PlainRules
 from airlock_wire.text import quote
@@ -51,6 +51,14 @@ _REST = re.compile(r"[/ ]\*\*$")
 
 # Commands of git that are fetches to its remote.
 _FETCHING = ("clone", "pull", "ls-remote")
+
+# A word of an operation's line; stars are plain in a pattern.
+_WORD = re.compile(
+    r'(?P<plain>[A-Za-z0-9_@%+=:,./~^*-]+)|"(?P<quoted>(?:[^"\\]|\\(?:[nrt"\\]|x[0-9a-f]{2}'
+    r"|u\{[0-9a-f]{1,5}\}|u\{10[0-9a-f]{4}\}))*)\"(?!\.)"
+)
+_ESCAPE = re.compile(r'\\(?:(?P<short>[nrt"\\])|x(?P<byte>[0-9a-f]{2})|u\{(?P<code>[0-9a-f]+)\})')
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 _Word = re.Pattern[str] | None
 
@@ -183,6 +191,31 @@ def read_approvals(table: TableReader) -> ApprovalRules | None:
         table.fault("require", "is missing: nothing would be asked", _EXAMPLE)
     table.finish()
     return rules if rules.require else None
+
+
+def parse_operation(line: str) -> Operation:
+    """Read the line of an operation. Raises ValueError, also for one that was truncated."""
+    words: list[str] = []
+    at = 0
+    while True:
+        found = _WORD.match(line, at)
+        if found is None:
+            raise ValueError("it has a word that is neither plain nor in double quotes")
+        plain = found["plain"]
+        words.append(plain if plain is not None else _ESCAPE.sub(_unescape, found["quoted"]))
+        at = found.end()
+        if at == len(line):
+            return Operation(tuple(words))
+        if line[at] != " ":
+            raise ValueError("it has something between two words that is no blank")
+        at += 1
+
+
+def _unescape(found: "re.Match[str]") -> str:
+    if found["byte"]:
+        # A byte that was not UTF-8 (PEP 383).
+        return chr(0xDC00 + int(found["byte"], 16))
+    return chr(int(found["code"], 16)) if found["code"] else _ESCAPED[found["short"]]
 
 
 def _read_pattern(table: TableReader, text: str) -> Iterator[OperationPattern]:

@@ -14,7 +14,7 @@ otherwise is faulty.
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 from msgspec import Struct
@@ -26,6 +26,7 @@ from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
+    from airlock_modules.files.rule_tables import Example
     from airlock_modules.files.sandbox_table import Sandbox
     from airlock_modules.rules.grammar_rules import GrammarRules
     from airlock_modules.rules.rule import PlainRules
@@ -181,7 +182,11 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     sandbox = _read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
     has_engine = sandbox is not None and sandbox.has_engine
     rules = _read_rules(reader, tool=name, is_optional=bool(apis) or has_engine)
-    examples = tuple(_read_examples(reader))
+    examples: tuple[Example, ...] = ()
+    if reader.has("examples"):
+        from airlock_modules.files.rule_tables import read_examples  # noqa: PLC0415
+
+        examples = tuple(read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     strip, settings = _read_names(env, "strip"), _read_set(env)
     if broker is not None:
@@ -211,7 +216,9 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     )
     reader.finish()
     if examples and not faults:  # faulty rules would judge the examples wrongly
-        faults += _check_examples(examples, module.rules, source)
+        from airlock_modules.files.rule_tables import check_examples  # noqa: PLC0415
+
+        faults += check_examples(examples, module.rules, source)
     if faults:
         raise ModuleError(faults)
     return module
@@ -282,33 +289,6 @@ def _read_rules(
     from airlock_modules.files.rule_tables import read_rules  # noqa: PLC0415
 
     return read_rules(reader, tool=tool, is_optional=is_optional)
-
-
-def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:
-    for number, example in enumerate(reader.entries("examples"), start=1):
-        if isinstance(example, str):
-            remedy = 'write { args = ["..."], expect = "denied" }'
-            reader.fault("examples", f"item {number}: must be a table", remedy)
-            continue
-        args = example.strings("args", required=True)
-        expected = example.choice("expect", ("allowed", "denied"), default="")
-        if not example.has("expect"):
-            example.fault("expect", "is missing", 'write "allowed" or "denied"')
-        yield args, expected
-
-
-def _check_examples(
-    examples: Iterable[tuple[tuple[str, ...], str]], rules: "PlainRules | GrammarRules", source: str
-) -> Iterator[Fault]:
-    from airlock_modules.rules.rule import judge  # noqa: PLC0415
-
-    for number, (args, expected) in enumerate(examples, start=1):
-        verdict = judge(rules, args)
-        found = "allowed" if verdict.allowed else "denied"
-        if found != expected:
-            shown = " ".join(map(quote, args))
-            problem = f"{shown} is {found}, not {expected}: {verdict.detail}"
-            yield Fault(source, f"examples.{number}", problem, "correct the example or the rules")
 
 
 def _read_program(command: TableReader) -> tuple[Broker | None, str]:

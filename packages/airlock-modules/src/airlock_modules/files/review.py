@@ -4,15 +4,20 @@ The client may be hostile, so a module should forward only variables that steer 
 `find_steering` finds those that do.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.sandbox_table import find_secret_places
 from airlock_modules.files.toml_reader import Fault
-from airlock_modules.files.variables import find_secret_names
 from airlock_modules.rules.rule import PlainRules, Rule
 from airlock_wire.text import quote
+
+_SECRET = re.compile(
+    r"(?:^|_)(?:TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY)"
+    r"(?:$|_)"
+)
 
 _STEERING = (
     # The loader and the C library, and where they look for their files.
@@ -104,6 +109,11 @@ def review_module(module: Module) -> Iterator[Fault]:
         problem = f"the name of {name} says that its value is a secret, which the tool is given"
         remedy = "grant its API: [[api]] with a credential, of which the tool has a placeholder"
         yield Fault(module.source, "env.set", problem, remedy)
+
+
+def find_secret_names(variables: Mapping[str, str]) -> Iterator[str]:
+    """Return the names of nonempty variables whose name suggests a secret."""
+    return (name for name, value in variables.items() if value and _SECRET.search(name))
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Reading `[deny]` or `[allow]` of a module: the requests that it refuses, and why.
+"""Reading `[deny]` or `[allow]` of a module, what they refuse and why, and `[[examples]]` of it.
 
 `[deny] args` lists rules that refuse, `[allow] args` the only rules that permit, and `[allow]
 reason` says why everything else is refused. A rule is a text, or a table with one or several texts
@@ -12,18 +12,30 @@ every subcommand, `[allow] except` rules that refuse even what is listed, and `[
 reasons why some things are not listed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.rules.rule import PlainRules, Read, Rule, RuleError, RuleList, parse_plain_rule
+from airlock_modules.files.toml_reader import Fault, TableReader
+from airlock_modules.rules.rule import (
+    PlainRules,
+    Read,
+    Rule,
+    RuleError,
+    RuleList,
+    judge,
+    parse_plain_rule,
+)
+from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.rules.grammar_rules import GrammarRules
 
 _Made = TypeVar("_Made")
+
+Example = tuple[tuple[str, ...], str]
+"""The arguments of one of `[[examples]]`, and the decision to expect."""
 
 
 def read_rules(
@@ -113,3 +125,30 @@ def read_reason(table: TableReader, *, required: bool = False) -> str | None:
     if reason is not None and not reason.isprintable():
         table.fault("reason", "is more than one line of text", "write one line")
     return reason
+
+
+def read_examples(reader: TableReader) -> Iterator[Example]:
+    """Yield the `[[examples]]` of a module file."""
+    for number, example in enumerate(reader.entries("examples"), start=1):
+        if isinstance(example, str):
+            remedy = 'write { args = ["..."], expect = "denied" }'
+            reader.fault("examples", f"item {number}: must be a table", remedy)
+            continue
+        args = example.strings("args", required=True)
+        expected = example.choice("expect", ("allowed", "denied"), default="")
+        if not example.has("expect"):
+            example.fault("expect", "is missing", 'write "allowed" or "denied"')
+        yield args, expected
+
+
+def check_examples(
+    examples: Iterable[Example], rules: "PlainRules | GrammarRules", source: str
+) -> Iterator[Fault]:
+    """Find the examples in `source` that the rules decide otherwise."""
+    for number, (args, expected) in enumerate(examples, start=1):
+        verdict = judge(rules, args)
+        found = "allowed" if verdict.allowed else "denied"
+        if found != expected:
+            shown = " ".join(map(quote, args))
+            problem = f"{shown} is {found}, not {expected}: {verdict.detail}"
+            yield Fault(source, f"examples.{number}", problem, "correct the example or the rules")

@@ -1,17 +1,13 @@
-"""Environment variables: those of a client that a tool gets, and names of secrets.
+"""The environment variables of a client that a tool gets.
 
 An entry of `[env] forward` is a name, or a prefix followed by `*`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 _LOCALE = re.compile(r"[A-Za-z0-9_.@:+-]*")
 _ZONE = re.compile(r"(?![/:])(?!.*\.\.)[A-Za-z0-9_.,:/<>+-]*")
-_SECRET = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY)"
-    r"(?:$|_)"
-)
 
 
 def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> dict[str, str]:
@@ -29,11 +25,6 @@ def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> di
         for name, value in variables.items()
         if (name in exact or name.startswith(beginnings)) and _is_plain(name, value)
     }
-
-
-def find_secret_names(variables: Mapping[str, str]) -> Iterator[str]:
-    """Return the names of nonempty variables whose name suggests a secret."""
-    return (name for name, value in variables.items() if value and _SECRET.search(name))
 
 
 def _is_plain(name: str, value: str) -> bool:

@@ -123,9 +123,6 @@ def read_path(text: str) -> str:
     return text.removesuffix("/")
 
 
-_URI = re.compile(r"ssh://(?P<login>[^/:\[\]]+|[^/\[\]]*\[[^/\]]*\])(?::(?P<port>[^/]+))?/?")
-
-
 class Login(Struct, frozen=True, kw_only=True):
     """One account on one host. A `user` or `port` of None is left to ssh's configuration.
 
@@ -141,51 +138,6 @@ class Login(Struct, frozen=True, kw_only=True):
         user = "" if self.user is None else f"{self.user}@"
         port = "" if self.port is None else f":{self.port}"
         return f"{user}{self.host}{port}"
-
-
-def read_login(text: str) -> Login:
-    """Parse an ssh destination: `[user@]host` or `ssh://[user@]host[:port]`.
-
-    Raises RemoteError for what ssh would expand, or another program could interpret.
-    """
-    port = None
-    if text.startswith("ssh://"):
-        found = _URI.fullmatch(text)
-        if found is None:
-            raise RemoteError(f"{quote(text, limit=80)} cannot name a host", rule="host")
-        text = found["login"]
-        port = None if found["port"] is None else read_port(found["port"], "ssh")
-    user, at, host = text.rpartition("@")
-    return Login(user=read_user(user) if at else None, host=read_host(host), port=port)
-
-
-# scheme://[user@]host[:port]/path, and [user@]host:path.
-_URL = re.compile(r"(?P<scheme>ssh|git\+ssh|ssh\+git|https|http)://(?P<rest>.+)", re.DOTALL)
-_AUTHORITY = re.compile(r"(?P<login>(?:[^@/]*@)?(?:\[[^\]]*\]|[^:/]*))(?::(?P<port>[^/]*))?")
-_SHORT = re.compile(r"(?P<login>(?:[^@/:]*@)?(?:\[[^\]]*\]|[^:/\[\]]+)):(?P<path>.+)", re.DOTALL)
-
-
-def name_transport(url: str, service: str) -> tuple[str, ...]:
-    """Return git-remote's arguments for `url` and `service`, () if it is no such URL."""
-    found = _URL.fullmatch(url)
-    if found is not None and found["scheme"] in ("https", "http"):
-        return (found["scheme"], "origin", url)
-    if found is None:
-        short = _SHORT.fullmatch(url)
-        if short is None:
-            return ()
-        return _ssh_words(short["login"], None, short["path"], service)
-    authority, _, path = found["rest"].partition("/")
-    login = _AUTHORITY.fullmatch(authority)
-    if login is None:
-        return ()
-    path = path if path.startswith("~") else f"/{path}"
-    return _ssh_words(login["login"], login["port"], path, service)
-
-
-def _ssh_words(login: str, port: str | None, path: str, service: str) -> tuple[str, ...]:
-    where = () if port is None else ("-p", port)
-    return ("ssh", *where, login.replace("[", "").replace("]", ""), f"{service} '{path}'")
 
 
 _HELPER_URL = re.compile(

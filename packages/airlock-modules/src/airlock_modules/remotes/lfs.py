@@ -16,14 +16,13 @@ from airlock_modules.remotes.destination import (
     Destination,
     RemoteError,
     Scheme,
-    name_transport,
     read_host,
     read_path,
     read_port,
     read_url_words,
 )
 from airlock_modules.remotes.git_protocol import RemoteRequest, Service
-from airlock_modules.remotes.ssh_words import read_ssh_words
+from airlock_modules.remotes.ssh_words import name_transport, read_ssh_words
 from airlock_wire.text import quote
 
 Operation = Literal["download", "upload"]

@@ -15,7 +15,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.remotes.destination import Login, RemoteError, read_login, read_port, read_user
+from airlock_modules.remotes.destination import (
+    Login,
+    RemoteError,
+    read_host,
+    read_port,
+    read_user,
+)
 from airlock_wire.text import quote
 
 # ssh's syntax of an option: blanks around the name, and one = or blanks before the value.
@@ -342,3 +348,22 @@ def _refuse(letter: str) -> RemoteError:
     shown = f"-{letter}" if letter in _VALUED or letter in _REFUSED else quote(f"-{letter}")
     reason = _REFUSED.get(letter, "it is not known to be harmless")
     return RemoteError(f"{shown} is not passed on: {reason}", rule=shown)
+
+
+_URI = re.compile(r"ssh://(?P<login>[^/:\[\]]+|[^/\[\]]*\[[^/\]]*\])(?::(?P<port>[^/]+))?/?")
+
+
+def read_login(text: str) -> Login:
+    """Parse an ssh destination: `[user@]host` or `ssh://[user@]host[:port]`.
+
+    Raises RemoteError for what ssh would expand, or another program could interpret.
+    """
+    port = None
+    if text.startswith("ssh://"):
+        found = _URI.fullmatch(text)
+        if found is None:
+            raise RemoteError(f"{quote(text, limit=80)} cannot name a host", rule="host")
+        text = found["login"]
+        port = None if found["port"] is None else read_port(found["port"], "ssh")
+    user, at, host = text.rpartition("@")
+    return Login(user=read_user(user) if at else None, host=read_host(host), port=port)
