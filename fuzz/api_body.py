@@ -9,7 +9,7 @@ from typing import cast
 
 from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.incoming import Damaged, Incoming
-from airlock_daemon.boundary.fairness.turns import TurnSource
+from airlock_daemon.boundary.fairness import TurnSource
 from airlock_modules.apis import Head
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 

@@ -30,7 +30,7 @@ NOT_GRANTED = (
         f"airlock_daemon/{name}"
         for name in (
             *("boundary/brokers/https/", "boundary/brokers/docker/", "boundary/brokers/egress/"),
-            *("boundary/brokers/ssh/", "boundary/brokers/git/lfs", "boundary/command/terminal"),
+            *("boundary/brokers/ssh/", "boundary/brokers/git/lfs", "boundary/command/stdio"),
             *(
                 "boundary/box/box",
                 "boundary/box/plan",

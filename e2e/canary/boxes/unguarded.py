@@ -16,8 +16,7 @@ from airlock_daemon.admin.cli import main
 from airlock_daemon.boundary.box import bubblewrap, choice, inner_mounts, landlock, launch, runner
 from airlock_daemon.boundary.box.box import Box, Closed, Memory, System
 from airlock_daemon.boundary.brokers.egress.destinations import Network
-from airlock_daemon.boundary.command import launcher
-from airlock_daemon.boundary.command.launcher import Bounds
+from airlock_daemon.boundary.command import Bounds, launcher
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace import mapping
 from airlock_daemon.platform.linux.processes import Credentials

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.command import Identity
 from airlock_daemon.setup.config import BoxConfig
 from running import Daemon
 from worlds import BOX_USER, World

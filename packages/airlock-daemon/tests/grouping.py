@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.boundary.box.groups import Cgroup, Groups
+from airlock_daemon.boundary.command import Cgroup, Groups
 from boxing import lack, needs_bubblewrap, needs_landlock
 
 MAKERS = [

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from airlock_daemon.boundary.command.launcher import find_launcher
+from airlock_daemon.boundary.command import find_launcher
 
 PACKAGE = Path(__file__).parents[1]
 

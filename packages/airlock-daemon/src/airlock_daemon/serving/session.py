@@ -20,8 +20,7 @@ from airlock_daemon.boundary.connection.descriptors import (
     receive_plain,
     too_many_descriptors,
 )
-from airlock_daemon.boundary.fairness.gate import Gate, too_large_error
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import Gate, TurnQueue, too_large_error
 from airlock_daemon.platform.system import GONE, HANGUPS_ALONE, READABLE, Readiness
 from airlock_daemon.setup.generation import Limits
 from airlock_wire import (

@@ -17,7 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     (`audit.ledger`).
 
     Those of boxes are per box: processes and threads, MiB of private memory per process, of each
-    written file, and of /tmp. With cgroups (`sandbox.groups`) the memory limit also applies to all
+    written file, and of /tmp. With cgroups (`command.groups`) the memory limit also applies to all
     boxes of an agent together.
     """
 

@@ -13,7 +13,7 @@ from airlock_daemon.boundary.box import choice
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.command import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation

@@ -6,7 +6,7 @@ import pytest
 
 from airlock_daemon.boundary.box.box import Box, System
 from airlock_daemon.boundary.box.choice import Boxed, Maker
-from airlock_daemon.boundary.command.launcher import Bounds, CommandLine, Ended, Identity
+from airlock_daemon.boundary.command import Bounds, CommandLine, Ended, Identity
 from airlock_daemon.serving.request.closing_notes import find_notes
 from airlock_daemon.setup.paths import Reserved
 from boxing import CLOSED, needs_bubblewrap, open_world, write_boxes

@@ -17,7 +17,7 @@ from airlock_daemon.boundary.box import kept_home
 from airlock_daemon.boundary.box.box import HOME, Box, Folder, Made, Shared
 from airlock_daemon.boundary.box.kept_home import HomeInUse, keep_home
 from airlock_daemon.boundary.box.plan import plan_box
-from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.command import Identity
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.limits import Limits

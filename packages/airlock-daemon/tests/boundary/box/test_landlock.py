@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box, Placed, Shared
 from airlock_daemon.boundary.box.landlock import refuse_unshowable
-from airlock_daemon.boundary.command.launcher import Bounds
+from airlock_daemon.boundary.command import Bounds
 from airlock_daemon.errors import Denied
 from boxing import box_uid, boxed_world, check_a_command, needs_landlock, write_boxes
 from mounting import full, small_disk

@@ -17,19 +17,11 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.box import prewarmed
-from airlock_daemon.boundary.box.box import (
-    Box,
-    Home,
-    Link,
-    Shared,
-    System,
-    find_key,
-    list_shared,
-)
+from airlock_daemon.boundary.box.box import Box, Home, Link, Shared, System, find_key, list_shared
 from airlock_daemon.boundary.box.bubblewrap import prepare
 from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.box.plan import find_watched, plan_box
-from airlock_daemon.boundary.command.launcher import Bounds, Ended, Identity
+from airlock_daemon.boundary.command import Bounds, Ended, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.paths import Reserved

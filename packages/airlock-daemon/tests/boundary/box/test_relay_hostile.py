@@ -14,8 +14,7 @@ from relay_world import relay_world
 
 import slow_closing
 from airlock_daemon.boundary.connection.descriptors import Closer
-from airlock_daemon.boundary.fairness.gate import Allowance, Gate
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Allowance, Gate, Rounds, TurnQueue
 from airlock_daemon.serving.session import Session
 from airlock_daemon.setup.limits import Limits
 from boxing import needs_bubblewrap

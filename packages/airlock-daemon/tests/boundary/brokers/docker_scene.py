@@ -19,7 +19,7 @@ from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.boundary.fairness import Rounds
 from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Root
 from engines import has_engine

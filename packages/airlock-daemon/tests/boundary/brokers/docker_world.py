@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details, Forms
 from airlock_daemon.boundary.connection.descriptors import Closer
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Rounds, TurnQueue
 from airlock_daemon.errors import Denied
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 from https_server import Handler, in_thread, make_authority, serving
 
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Rounds, TurnQueue
 from boxing import CLOSED, PYTHON, boxed_world
 from running import Answer, Daemon
 from worlds import World

@@ -20,7 +20,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_network,
     refusal,
 )
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import TurnQueue
 
 NETWORK = read_network(
     ("registry.example.com:443", "*.amazonaws.com:443", "10.0.0.5:5432", "[2001:db8::1]:443")

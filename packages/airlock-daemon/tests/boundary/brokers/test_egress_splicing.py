@@ -27,7 +27,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_network,
 )
 from airlock_daemon.boundary.connection.descriptors import Closer
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.errors import full_table
 
 

@@ -21,7 +21,7 @@ from lfs_service import OBJECT_TOKEN, SIGNATURE, TOKEN, LfsService
 from url_world import ACCOUNT, Site, making_site
 
 from airlock_daemon.boundary.brokers.http import Answer, HttpClient, Request
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Rounds, TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_modules.remotes.lfs import read_lfs_words
 from approving import approve, reject, wait_for_questions

@@ -17,7 +17,7 @@ from airlock_daemon.boundary.brokers.git.conversation import Transport
 from airlock_daemon.boundary.brokers.requester import ClientStreams
 from airlock_daemon.boundary.connection import descriptors
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Rounds, TurnQueue
 from airlock_daemon.boundary.identity.peer import Peer
 from running import Daemon
 from worlds import ANY_REF

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from airlock_daemon.boundary.command import terminal as terminals
-from airlock_daemon.boundary.command.terminal import PseudoTerminal
+from airlock_daemon.boundary.command import stdio
+from airlock_daemon.boundary.command.stdio import PseudoTerminal
 from airlock_wire import Terminal
 
 
@@ -29,7 +29,7 @@ def test_a_size_that_waits_holds_up_nobody_and_the_last_one_counts(
         may_go_on.wait()
         return fcntl.ioctl(descriptor, request, what)
 
-    monkeypatch.setattr(terminals, "ioctl", wait)
+    monkeypatch.setattr(stdio, "ioctl", wait)
     for rows in (10, 20, 30):
         terminal.resize(rows, 40)
     may_go_on.set()

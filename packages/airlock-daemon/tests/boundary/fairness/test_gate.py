@@ -11,15 +11,12 @@ import trio
 import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from airlock_daemon.boundary.fairness import Allowance, Gate, Share, Starts
 from airlock_daemon.boundary.fairness.gate import (
     MAX_DELAY_S,
     RECENT_S,
     STARTING_S,
-    Allowance,
-    Gate,
     Pace,
-    Share,
-    Starts,
     bound_weight,
     weigh,
 )

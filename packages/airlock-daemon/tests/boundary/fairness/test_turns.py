@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.boundary.fairness.turns import BUSY, LONG_S, RECENT_S, Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness.turns import BUSY, LONG_S, RECENT_S
 
 
 async def _run_alongside(rounds: Rounds, nursery: trio.Nursery) -> None:

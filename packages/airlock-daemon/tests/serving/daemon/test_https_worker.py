@@ -30,8 +30,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
     ToWorker,
     Unready,
 )
-from airlock_daemon.boundary.fairness.gate import Starts
-from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.boundary.fairness import Rounds, Starts
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.daemon.https_worker import IDLE_S, Worker

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.boundary.fairness.gate import Starts
-from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.boundary.fairness import Rounds, Starts
 from airlock_daemon.boundary.identity.peer import make_bridged_pair
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.ledger import Ledger

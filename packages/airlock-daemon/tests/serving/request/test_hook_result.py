@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command import Ended
 from airlock_daemon.serving.request.post_exec import (
     ENCODED_PIECE,
     Capture,

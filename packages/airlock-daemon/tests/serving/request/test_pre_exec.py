@@ -11,7 +11,7 @@ import trio
 
 import hooking
 import shared_fixtures
-from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launcher
+from airlock_daemon.boundary.command import NativeLauncher, find_launcher
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.request.hooks import consult
 from airlock_daemon.serving.request.job import Call

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launcher
+from airlock_daemon.boundary.command import NativeLauncher, find_launcher
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.request import sources

@@ -10,7 +10,6 @@ from contextlib import suppress
 import msgspec
 
 from airlock_daemon.admin.cli.wiring import Mount
-from airlock_daemon.boundary.command.launcher import find_launcher
 from airlock_daemon.boundary.identity.neighbours import Mounted
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
@@ -196,6 +195,8 @@ def _refuse_replaceable(steps: list[str], workspace: str) -> None:
 
 def _find_waiting_programs() -> frozenset[tuple[int, int]]:
     """Device and inode of the programs that run in a box before its command."""
+    from airlock_daemon.boundary.command import find_launcher  # noqa: PLC0415 - loads much
+
     found = set()
     with suppress(OSError, AirlockError):
         for path in (find_launcher(), shutil.which(BoxConfig.BUBBLEWRAP)):

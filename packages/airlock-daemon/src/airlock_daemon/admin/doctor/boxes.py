@@ -141,7 +141,7 @@ def check_cgroups(around: Surroundings) -> Iterator[Problem]:
 def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
     """Place, problem and remedy if the boxes of daemon `pid` have no common limits."""
     # This cannot be imported on other systems.
-    from airlock_daemon.boundary.box.groups import Groups  # noqa: PLC0415
+    from airlock_daemon.boundary.command import Groups  # noqa: PLC0415
 
     group = Groups.locate(pid)
     if group is None:
@@ -222,7 +222,7 @@ def write_apparmor() -> str:
     finished. Raises Failed without a launcher.
     """
     # This cannot be imported on other systems.
-    from airlock_daemon.boundary.command.launcher import find_launcher  # noqa: PLC0415
+    from airlock_daemon.boundary.command import find_launcher  # noqa: PLC0415
 
     flags = "flags=(attach_disconnected,mediate_deleted)"
     return (

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.listeners import BoxListeners
-from airlock_daemon.boundary.command.launcher import Bounds, Identity
+from airlock_daemon.boundary.command import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.system import read_known_status
 from airlock_daemon.setup.generation import BoxConfig, Programs

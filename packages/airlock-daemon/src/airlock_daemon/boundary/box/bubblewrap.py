@@ -24,7 +24,7 @@ from airlock_daemon.boundary.box.box import (
     Shared,
     System,
 )
-from airlock_daemon.boundary.command.launcher import MAX_KEPT, CommandLine, Identity
+from airlock_daemon.boundary.command import MAX_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.generation import BoxConfig

@@ -38,7 +38,7 @@ from airlock_daemon.boundary.box.system import (
     name_hosts,
 )
 from airlock_daemon.boundary.box.transports import find_transports, list_helpers, list_requests
-from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.command import Identity
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -159,9 +159,7 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     if sys.platform != "linux":
-        from airlock_daemon.boundary.command.posix_launcher import refuse_box  # noqa: PLC0415
-
-        raise refuse_box()
+        raise _refuse_without_linux()
     if mode == "off":
         remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
         raise refuse("boxes are switched off", remedy)
@@ -176,6 +174,19 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
         absent = "" if mode == "landlock" else "bubblewrap is not installed, and "
         raise refuse(f"{absent}{missing}", INSTALL_BUBBLEWRAP)
     return Maker(bubblewrap=None, identity=identity, is_home=is_home)
+
+
+def _refuse_without_linux() -> Denied:
+    """The refusal of all that needs a box, where Python is not one for Linux."""
+    system = {"darwin": "macOS"}.get(sys.platform, sys.platform)
+    return Denied(
+        "this command runs in a box, and this host makes none: that needs Linux, and the daemon's "
+        f"Python is one for {system}",
+        layer="sandbox",
+        rule="no-box",
+        hint="let the image have the tool, and reach its service by the broker "
+        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
+    )
 
 
 def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identity:

@@ -9,7 +9,7 @@ from airlock_daemon.boundary.box.box import HOME, TMP, Box, Made, System
 from airlock_daemon.boundary.box.listeners import listener_variables
 from airlock_daemon.boundary.box.system import SYSTEM
 from airlock_daemon.boundary.box.transports import transport_variables
-from airlock_daemon.boundary.command.launcher import build_environment
+from airlock_daemon.boundary.command import build_environment
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.generation import Profile
 from airlock_modules import Module

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.box.box import (
     list_shared,
 )
 from airlock_daemon.boundary.box.system import SYSTEM
-from airlock_daemon.boundary.command.launcher import Identity, explain_changed
+from airlock_daemon.boundary.command import Identity, explain_changed
 from airlock_daemon.boundary.workspace.beneath import open_unlinked
 from airlock_daemon.boundary.workspace.directory import refuse_replaced
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped

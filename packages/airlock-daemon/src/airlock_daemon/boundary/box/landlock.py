@@ -14,13 +14,13 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import SOCKETS, Box, Made, Placed, Shared, System, refuse
-from airlock_daemon.boundary.box.groups import Group
 from airlock_daemon.boundary.box.inner_mounts import opened
 from airlock_daemon.boundary.box.launch import Leftover, list_leftovers
 from airlock_daemon.boundary.box.transports import TRANSPORTS, link_transports
-from airlock_daemon.boundary.command.launcher import (
+from airlock_daemon.boundary.command import (
     CommandLine,
     Fence,
+    Group,
     Identity,
     Launch,
     Launcher,

@@ -18,19 +18,21 @@ import trio
 
 from airlock_daemon.boundary.box.box import TMP, Box, Shared, refuse
 from airlock_daemon.boundary.box.bubblewrap import prepare
-from airlock_daemon.boundary.box.groups import Group, OpenGroup, open_none
 from airlock_daemon.boundary.box.inner_mounts import opened
-from airlock_daemon.boundary.command.launcher import (
+from airlock_daemon.boundary.command import (
     CommandLine,
     Ended,
+    Group,
     Identity,
     Launch,
     Launcher,
+    OpenGroup,
     cannot_start,
     encode_order,
     explain_changed,
     find_launcher,
     make_pair,
+    open_none,
 )
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import READABLE, SEARCH, Readiness, read_known_status

@@ -33,7 +33,7 @@ from airlock_daemon.boundary.box.inner_mounts import (
     show_workspace,
 )
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, make_etc
-from airlock_daemon.boundary.command.launcher import Bounds, Identity
+from airlock_daemon.boundary.command import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within, join_below, relative_to

@@ -13,9 +13,14 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.box.box import Box, Key, find_key, list_sources
-from airlock_daemon.boundary.box.groups import OpenGroup, open_none
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
-from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, cannot_start
+from airlock_daemon.boundary.command import (
+    CommandLine,
+    Launcher,
+    OpenGroup,
+    cannot_start,
+    open_none,
+)
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import MountWatch

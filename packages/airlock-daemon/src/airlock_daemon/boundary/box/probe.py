@@ -7,13 +7,14 @@ from contextlib import ExitStack, closing
 
 import trio
 
-from airlock_daemon.boundary.box.groups import Cgroup, Groups
 from airlock_daemon.boundary.box.launch import BoxBuilder
 from airlock_daemon.boundary.box.plan import plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import start_boxed
-from airlock_daemon.boundary.command.launcher import (
+from airlock_daemon.boundary.command import (
+    Cgroup,
     CommandLine,
     Ended,
+    Groups,
     Identity,
     Launcher,
     open_launcher,

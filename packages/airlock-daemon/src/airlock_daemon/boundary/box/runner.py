@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from airlock_daemon.boundary.box.choice import Boxed
-from airlock_daemon.boundary.box.groups import Group
 from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, find_losses
 from airlock_daemon.boundary.box.prewarmed import BoxPool, start_boxed
-from airlock_daemon.boundary.command.launcher import CommandLine, Launch, Launcher
+from airlock_daemon.boundary.command import CommandLine, Group, Launch, Launcher
 from airlock_daemon.setup.generation import Limits
 
 if TYPE_CHECKING:

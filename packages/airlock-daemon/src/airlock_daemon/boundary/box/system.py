@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import HOME, Box, Made, Operation, System
-from airlock_daemon.boundary.command.launcher import Identity
+from airlock_daemon.boundary.command import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.client import ContainerClient

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 import trio
 
-from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
-from airlock_daemon.boundary.command.process import PIECE, Command, Emit, Piped
+from airlock_daemon.boundary.command import PIECE, Command, CommandLine, Emit, Launcher, Piped
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
-from airlock_daemon.boundary.fairness.gate import Gate
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import Gate, TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import enlarge_pipe
 from airlock_daemon.setup.generation import Generation

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import itertools
 import os
-import signal
 import signal as signals
 import socket
 import struct
@@ -496,7 +495,7 @@ class NativeLauncher:
         self._orders.close()
         # SIGKILL: it holds no state, and waiting for one stopped by SIGSTOP would never end.
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self._pid, signals.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 

@@ -20,7 +20,7 @@ from airlock_daemon.boundary.command.launcher import (
     Launch,
     cannot_start,
 )
-from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.errors import Failed
 from airlock_daemon.platform.posix import spawner
 
 _PROGRAM = "airlock_daemon.platform.posix.spawner"
@@ -72,9 +72,9 @@ class PosixLauncher:
         bounds: Bounds | None = None,
         group: int | None = None,
     ) -> Launch:
-        """As `NativeLauncher.launch`; raises Denied for what this system does not have."""
+        """As `NativeLauncher.launch`, but what this system does not have is a TypeError."""
         if (identity, fence, bounds, group) != (None, None, None, None):
-            raise refuse_box()
+            raise TypeError(what.program)
         try:
             text = _encode(what, terminal=terminal, kept=len(kept), nofile=self.nofile)
             given = (what.directory, *standard, *kept)
@@ -162,19 +162,6 @@ async def _receive_arrival(control: socket.socket) -> None:
             if message[:1] != b"A":
                 raise BrokenPipeError
             return
-
-
-def refuse_box() -> Denied:
-    """The refusal of all that needs a box, where Python is not one for Linux."""
-    system = {"darwin": "macOS"}.get(sys.platform, sys.platform)
-    return Denied(
-        "this command runs in a box, and this host makes none: that needs Linux, and the daemon's "
-        f"Python is one for {system}",
-        layer="sandbox",
-        rule="no-box",
-        hint="let the image have the tool, and reach its service by the broker "
-        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
-    )
 
 
 async def _send_all(control: socket.socket, text: bytes) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from airlock_daemon.boundary.command.launcher import Ended, Launch
-from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness, enlarge_pipe
 from airlock_wire import Resize, Signal, StdinData, StdinEnd, Stream
@@ -194,27 +193,6 @@ def count_unread(descriptor: int) -> int:
     return int(struct.unpack("i", count)[0])
 
 
-class Direct(Stdio):
-    """Three descriptors that came with the request and were verified; its session closes them.
-
-    The client's /dev/null is replaced by `null`, the host's, which the caller keeps: in the
-    client's files it could be anything.
-    """
-
-    def __init__(self, passed: ClientDescriptors, *, null: int) -> None:
-        super().__init__()
-        self._passed = passed
-        stdin, stdout, stderr = [
-            null if kind == "null" else number
-            for number, kind in zip(passed.numbers, passed.kinds, strict=True)
-        ]
-        self.standard = (stdin, stdout, stderr)
-
-    def hand_over(self) -> None:
-        """Close them, so that readers of the other ends wait for the tool, not the daemon."""
-        self._passed.close(is_usable=True)
-
-
 class Piped(Stdio):
     """Pipes for stdout and stderr, and for stdin if the client may send input."""
 
@@ -234,10 +212,6 @@ class Piped(Stdio):
             return None
         return self.input.written - count_unread(self.standard[0])
 
-
-# How long a process that the tool left behind may keep the terminal open before its output is
-# discarded.
-LEFT_S = 0.1
 
 # The launcher kills what is left 2 s after the order to end; a process that still exists long after
 # that hangs in the kernel, and nothing can end it.

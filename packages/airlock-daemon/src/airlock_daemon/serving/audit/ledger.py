@@ -15,7 +15,7 @@ import trio
 from msgspec.structs import replace
 from trio.lowlevel import ParkingLot
 
-from airlock_daemon.boundary.fairness.gate import Allowance
+from airlock_daemon.boundary.fairness import Allowance
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Kind, Record

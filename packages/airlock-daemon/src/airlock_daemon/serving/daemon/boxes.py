@@ -6,8 +6,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.groups import Groups
-from airlock_daemon.boundary.command.launcher import Identity, Launcher
+from airlock_daemon.boundary.command import Groups, Identity, Launcher
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request import DaemonState, log
 from airlock_daemon.setup.generation import BoxConfig, Mode, Setup

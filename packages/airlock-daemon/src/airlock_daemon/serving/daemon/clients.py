@@ -7,7 +7,7 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.fairness.gate import too_many_error
+from airlock_daemon.boundary.fairness import too_many_error
 from airlock_daemon.boundary.identity.peer import find_credentials
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id

@@ -10,8 +10,7 @@ from contextlib import ExitStack
 import trio
 
 from airlock_daemon._version import __version__
-from airlock_daemon.boundary.box.groups import Groups
-from airlock_daemon.boundary.command.launcher import open_launcher
+from airlock_daemon.boundary.command import Groups, open_launcher
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.system import (

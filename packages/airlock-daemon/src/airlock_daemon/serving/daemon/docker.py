@@ -20,7 +20,7 @@ from airlock_daemon.boundary.brokers.docker.logins import Configuration
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import send_final
 from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
-from airlock_daemon.boundary.command.launcher import CommandLine
+from airlock_daemon.boundary.command import CommandLine
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.neighbours import Mounted
 from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root

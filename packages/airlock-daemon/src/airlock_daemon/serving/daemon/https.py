@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.egress.conversation import send_final
 from airlock_daemon.boundary.brokers.egress.destinations import refusal
 from airlock_daemon.boundary.brokers.https.confinement import Readable, find_readable
 from airlock_daemon.boundary.brokers.https.messages import Settings
-from airlock_daemon.boundary.command.launcher import BASE
+from airlock_daemon.boundary.command import BASE
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.errors import (
     LOOK_AT_MESSAGES,

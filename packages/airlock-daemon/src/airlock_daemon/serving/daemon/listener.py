@@ -10,7 +10,7 @@ from typing import Protocol
 import trio
 
 from airlock_daemon.boundary.connection.descriptors import MAX_THREADS, drop_unread
-from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
+from airlock_daemon.boundary.fairness import CLOSE_SOME, too_many_error
 from airlock_daemon.boundary.identity.peer import UNSEEN, find_credentials
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.platform.system import Credentials

@@ -327,7 +327,7 @@ def _list_sockets(generation: Generation) -> Iterator[str]:
         yield ENGINE
 
 
-_TOOL = ("serving.request.tool", "serving.request.command", "boundary.command.terminal")
+_TOOL = ("serving.request.tool", "serving.request.command", "boundary.command.stdio")
 _CONTAINERS = "boundary.identity.engine_sockets"
 _BOX = ("serving.request.boxed", "boundary.box.prewarmed")
 

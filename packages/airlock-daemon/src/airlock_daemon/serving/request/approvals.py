@@ -18,8 +18,8 @@ from airlock_daemon.boundary.approval.questions import (
     Ticket,
     TooManyQuestions,
 )
-from airlock_daemon.boundary.command.launcher import CommandLine, Ended
-from airlock_daemon.boundary.fairness.gate import too_large_error
+from airlock_daemon.boundary.command import CommandLine, Ended
+from airlock_daemon.boundary.fairness import too_large_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.choice import Boxed
 from airlock_daemon.boundary.box.runner import BoxRun, open_run
-from airlock_daemon.boundary.command.launcher import Ended, Launch
-from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
+from airlock_daemon.boundary.command import Begin, Command, Emit, Ended, Launch, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import read_process_file

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import trio
 
 from airlock_daemon.boundary.brokers.requester import ClientStreams, Requester, SentStreams, Streams
-from airlock_daemon.boundary.command.launcher import Ended, build_environment, cannot_start
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit, Ended, build_environment, cannot_start
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied

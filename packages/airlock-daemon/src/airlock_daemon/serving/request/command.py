@@ -3,8 +3,7 @@
 from collections.abc import Awaitable
 from functools import partial
 
-from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
-from airlock_daemon.boundary.command.process import Begin, Command, Direct, Emit, Piped, Stdio
+from airlock_daemon.boundary.command import Begin, Command, Emit, Ended, Launch, Stdio, cannot_start
 from airlock_daemon.serving.request.execution import (
     buffer_start,
     conclude,
@@ -35,14 +34,16 @@ class Steps:
         Raises OSError.
         """
         terms, passed = self.job.terms, self.call.passed
-        if terms.are_passed:
-            return Direct(passed, null=self.call.shared.null)
-        passed.close()
-        if terms.terminal is not None:
-            from airlock_daemon.boundary.command.terminal import PseudoTerminal  # noqa: PLC0415
+        from airlock_daemon.boundary.command.stdio import open_stdio  # noqa: PLC0415 - of tools alone
 
-            return PseudoTerminal(terms.terminal, has_input=terms.uses("stdin"))
-        return Piped(has_input=terms.uses("stdin"))
+        if not terms.are_passed:
+            passed.close()
+        return open_stdio(
+            passed if terms.are_passed else None,
+            terms.terminal,
+            has_input=terms.uses("stdin"),
+            null=self.call.shared.null,
+        )
 
     def launch(self, stdio: Stdio) -> Awaitable[Launch]:
         """Start the command. Raises Failed."""

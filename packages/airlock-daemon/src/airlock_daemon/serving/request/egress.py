@@ -25,7 +25,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_network,
 )
 from airlock_daemon.boundary.connection.descriptors import drop_unread, receive
-from airlock_daemon.boundary.fairness.gate import too_many_error
+from airlock_daemon.boundary.fairness import too_many_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome

@@ -7,8 +7,8 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.command.process import Emit
-from airlock_daemon.boundary.fairness.gate import Slot
+from airlock_daemon.boundary.command import Emit
+from airlock_daemon.boundary.fairness import Slot
 from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
 from airlock_daemon.serving.audit.record import DETAIL
 from airlock_daemon.serving.request.job import Call, Finished, Job

@@ -16,7 +16,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
 from airlock_daemon.boundary.brokers.git.rules import admit as admit_errand
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.request.broker import OwnConversation, agree_on_streams, converse
 from airlock_daemon.serving.request.job import Call, Finished, Job

@@ -12,10 +12,15 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher, cannot_start
-from airlock_daemon.boundary.command.process import Command, Piped
-from airlock_daemon.boundary.fairness.gate import UNCOUNTED_BYTES, Gate, too_large_error
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.command import (
+    Command,
+    CommandLine,
+    Ended,
+    Launcher,
+    Piped,
+    cannot_start,
+)
+from airlock_daemon.boundary.fairness import UNCOUNTED_BYTES, Gate, TurnQueue, too_large_error
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.serving.request.job import Call

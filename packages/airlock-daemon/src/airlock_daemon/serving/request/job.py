@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.command.launcher import CommandLine, Ended
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import CommandLine, Emit, Ended
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, UnknownCommand

@@ -14,8 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.command import Ended
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.serving.request.hooks import HookFault, run_hook
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Session

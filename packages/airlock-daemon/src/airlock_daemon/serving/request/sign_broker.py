@@ -7,7 +7,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.sign.signing import Admitted, SignConversation, describe
 from airlock_daemon.boundary.brokers.sign.signing import admit as admit_signing
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.serving.request.broker import agree_on_streams, converse

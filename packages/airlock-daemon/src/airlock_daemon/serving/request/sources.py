@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import trio
 
-from airlock_daemon.boundary.command.launcher import CommandLine
+from airlock_daemon.boundary.command import CommandLine
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
 from airlock_daemon.files import read_bounded

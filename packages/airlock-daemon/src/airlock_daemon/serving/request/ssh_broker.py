@@ -16,8 +16,15 @@ from airlock_daemon.boundary.brokers.ssh.session import (
 )
 from airlock_daemon.boundary.brokers.ssh.session import admit as admit_session
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
-from airlock_daemon.boundary.command.launcher import CommandLine, Ended, build_environment
-from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
+from airlock_daemon.boundary.command import (
+    Begin,
+    Command,
+    CommandLine,
+    Emit,
+    Ended,
+    Stdio,
+    build_environment,
+)
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.command import Steps, run_command

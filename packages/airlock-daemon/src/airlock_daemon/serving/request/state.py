@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import trio
 
-from airlock_daemon.boundary.box.groups import Group, Groups
 from airlock_daemon.boundary.brokers.requester import ANSWER_S, run_program
-from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, select_inherited
+from airlock_daemon.boundary.command import CommandLine, Group, Groups, Launcher, select_inherited
 from airlock_daemon.boundary.connection.descriptors import Closer
-from airlock_daemon.boundary.fairness.gate import Allowance, Gate, Share, Starts
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness import Allowance, Gate, Rounds, Share, Starts, TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import Ancestry
 from airlock_daemon.serving.audit.ledger import Ledger

@@ -10,7 +10,7 @@ from airlock_daemon.boundary.box.box import refuse_elsewhere
 from airlock_daemon.boundary.box.choice import Boxed, Maker
 from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.command.launcher import CommandLine, build_environment
+from airlock_daemon.boundary.command import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import enter
 from airlock_daemon.boundary.workspace.mapping import Mounts

@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.boundary.fairness import Rounds
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Ownership, OwnImages, Root, read_image_name

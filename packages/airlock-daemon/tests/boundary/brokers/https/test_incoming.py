@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.https.incoming import (
     Spool,
     Uneven,
 )
-from airlock_daemon.boundary.fairness.turns import TurnSource
+from airlock_daemon.boundary.fairness import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Head
 

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     read_json,
     unusual,
 )
-from airlock_daemon.boundary.fairness.turns import TurnSource
+from airlock_daemon.boundary.fairness import TurnSource
 from airlock_modules.engine import MAX_OBJECT, Listing, View, encode, rewrite
 
 _PIECE = 1 << 14

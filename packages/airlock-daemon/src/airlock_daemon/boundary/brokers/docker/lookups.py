@@ -14,7 +14,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import request_json, unusual
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
-from airlock_daemon.boundary.fairness.turns import TurnSource
+from airlock_daemon.boundary.fairness import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
     JOINS,

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.brokers.docker.images import ImageRecord, Images, N
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.descriptors import Closer
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,

@@ -30,7 +30,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
 )
 from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
-from airlock_daemon.boundary.fairness.turns import TurnQueue, TurnSource
+from airlock_daemon.boundary.fairness import TurnQueue, TurnSource
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import BIND_TO_DEVICE
 from airlock_modules.engine import (

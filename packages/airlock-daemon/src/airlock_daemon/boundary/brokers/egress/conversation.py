@@ -23,7 +23,7 @@ from airlock_daemon.boundary.connection.descriptors import (
     list_rights,
     receive,
 )
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.errors import AirlockError, Denied, full_table, is_full_table
 from airlock_daemon.platform.system import CLOSED_AT_EXEC
 

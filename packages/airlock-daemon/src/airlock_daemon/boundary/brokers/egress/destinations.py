@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import h11
 import msgspec
@@ -25,8 +25,11 @@ from airlock_daemon.boundary.brokers.http import (
     open_stream,
     resolve,
 )
-from airlock_daemon.boundary.fairness.turns import TurnSource
+from airlock_daemon.boundary.fairness import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.fairness import TurnSource
 
 LOCALHOST = "localhost"
 LOOPBACK: tuple[Address, ...] = (
@@ -163,7 +166,7 @@ class BadHead(Denied):
 
 
 async def read_head(
-    connection: trio.SocketStream, turns: TurnSource
+    connection: trio.SocketStream, turns: "TurnSource"
 ) -> tuple[Destination, bytes] | None:
     """Read the requested destination, and bytes after the head.
 
@@ -188,7 +191,7 @@ async def read_head(
 
 
 async def _read(
-    talk: h11.Connection, connection: trio.SocketStream, turns: TurnSource
+    talk: h11.Connection, connection: trio.SocketStream, turns: "TurnSource"
 ) -> tuple[Destination, bytes] | None:
     checked: Destination | None = None
     while True:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from airlock_daemon.boundary.approval.questions import ApprovalRequest
 from airlock_daemon.boundary.brokers.git.rules import PART, name_operation, url_of, verb_of
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit
 from airlock_daemon.errors import Denied
 from airlock_modules import Destination, PushList, Refusal, RemoteRequest, Update
 from airlock_modules.operation import Operation

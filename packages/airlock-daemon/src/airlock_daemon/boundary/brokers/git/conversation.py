@@ -27,10 +27,9 @@ from airlock_daemon.boundary.brokers.requester import (
     of_its_stdin,
 )
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import PIECE, Begin, Command, Emit, Grant, Stdio
+from airlock_daemon.boundary.command import PIECE, Begin, Command, Emit, Ended, Grant, Stdio
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.threads import run_with_others
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal, Stream

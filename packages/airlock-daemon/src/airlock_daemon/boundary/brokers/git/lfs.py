@@ -53,8 +53,7 @@ from airlock_daemon.boundary.brokers.http import (
 )
 from airlock_daemon.boundary.brokers.http.searching import Search
 from airlock_daemon.boundary.brokers.requester import Requester, Streams
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit, Ended
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, RemoteError, RemoteRequest, find_place

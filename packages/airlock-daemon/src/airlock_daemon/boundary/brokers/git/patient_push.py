@@ -25,8 +25,14 @@ from airlock_daemon.boundary.brokers.git.rules import (
 )
 from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester, Streams
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
-from airlock_daemon.boundary.command.launcher import Ended, Launcher
-from airlock_daemon.boundary.command.process import PIECE, Command, Emit, Piped
+from airlock_daemon.boundary.command import (
+    PIECE,
+    Command,
+    Emit,
+    Ended,
+    Launcher,
+    Piped,
+)
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import StdinData, StdinEnd, Stream
 

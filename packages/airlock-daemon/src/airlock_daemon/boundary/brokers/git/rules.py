@@ -21,9 +21,8 @@ from airlock_daemon.boundary.brokers.http import (
     resolve,
 )
 from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester
-from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
-from airlock_daemon.boundary.command.process import Emit
-from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.boundary.command import CommandLine, Emit, Launcher
+from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (

@@ -35,8 +35,7 @@ from airlock_daemon.boundary.brokers.http import (
     cut_off,
 )
 from airlock_daemon.boundary.brokers.requester import BufferedBytes, Requester, Streams
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit, Ended
 from airlock_daemon.errors import Denied, Failed
 from airlock_modules import (
     AdvertisementReader,

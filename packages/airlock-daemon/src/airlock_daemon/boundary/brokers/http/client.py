@@ -15,13 +15,13 @@ import trio
 
 from airlock_daemon.boundary.brokers.http.addresses import Address
 from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_pending
-from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.brokers.http.proxy import Proxy
+    from airlock_daemon.boundary.fairness import TurnQueue
 
 PIECE = 65536
 
@@ -138,7 +138,9 @@ class _Stale(Exception):
 class HttpClient:
     """A client; its owner must `close` it. `connect` opens a stream to the server."""
 
-    def __init__(self, connect: Callable[[], Awaitable[trio.abc.Stream]], turns: TurnQueue) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[trio.abc.Stream]], turns: "TurnQueue"
+    ) -> None:
         self._connect = connect
         self._turns = turns
         self._stream: trio.abc.Stream | None = None

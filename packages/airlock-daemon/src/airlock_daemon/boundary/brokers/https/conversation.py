@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -38,7 +39,6 @@ from airlock_daemon.boundary.brokers.https.refusals import answer
 from airlock_daemon.boundary.brokers.https.scopes import Scopes, TokenRejected, TokenTooBroad
 from airlock_daemon.boundary.brokers.https.service import Service
 from airlock_daemon.boundary.brokers.https.splicing import send_final, splice
-from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import (
     MAX_BODY,
@@ -54,6 +54,9 @@ from airlock_modules.apis import (
     uses_placeholder,
 )
 from airlock_modules.apis.uploads import Seal, check_metadata, has_metadata
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.fairness import TurnSource
 
 # A tool with a single request disconnects sooner.
 _PAUSE_S = 0.05
@@ -129,7 +132,7 @@ class Conversation:
         client: TlsStream,
         service: Service,
         daemon: Daemon,
-        turns: TurnSource,
+        turns: "TurnSource",
         served: ServedApi,
         *,
         wanted: Destination,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import h11
 import msgspec
@@ -28,10 +29,12 @@ from airlock_daemon.boundary.brokers.https.incoming import (
 )
 from airlock_daemon.boundary.brokers.https.scopes import TokenTooBroad, read_scopes
 from airlock_daemon.boundary.brokers.https.service import Service
-from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Api
 from airlock_modules.apis.uploads import Seal
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.fairness import TurnSource
 
 _CUT_OFF = "it was cut off, or is not as HTTP has it"
 # 1xx answers before the final one.
@@ -134,7 +137,7 @@ class Exchange:
         incoming: Incoming,
         prepared: Prepared,
         service: Service,
-        turns: TurnSource,
+        turns: "TurnSource",
         *,
         api: Api,
         authority: str,

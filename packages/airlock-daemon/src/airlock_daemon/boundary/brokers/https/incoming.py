@@ -9,14 +9,16 @@ import re
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 import trio
 
-from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import MAX_HEAD, Head
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.fairness import TurnSource
 
 PIECE = 1 << 18
 """Maximum bytes of one read."""
@@ -140,7 +142,7 @@ class _Writer:
 class Reader:
     """Receives a stream in pieces; a long one takes turns with others."""
 
-    def __init__(self, turns: TurnSource, wait: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, turns: "TurnSource", wait: Callable[[], Awaitable[None]]) -> None:
         """`wait` returns when more bytes have arrived."""
         self._turns = turns
         self._wait = wait
@@ -169,7 +171,7 @@ class Reader:
 class Incoming:
     """A tool's request whose head has been read, and its answer. Its body is parsed strictly."""
 
-    def __init__(self, client: Stream, head: Head, behind: bytes, turns: TurnSource) -> None:
+    def __init__(self, client: Stream, head: Head, behind: bytes, turns: "TurnSource") -> None:
         """`behind` are the bytes received after the head."""
         self.head = head
         self._client = client

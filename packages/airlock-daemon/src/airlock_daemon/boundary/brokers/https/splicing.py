@@ -4,11 +4,14 @@ with a last message.
 
 import struct
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 
 from airlock_daemon.boundary.brokers.http import TlsStream
-from airlock_daemon.boundary.fairness.turns import TurnSource
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.fairness import TurnSource
 
 # ClientHello (RFC 8446, 5.1 and 4.1.2; RFC 6066, 3).
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
@@ -32,7 +35,7 @@ async def splice(
     other: _Stream,
     said: bytes,
     answered: bytes,
-    turns: TurnSource,
+    turns: "TurnSource",
     scope: trio.CancelScope,
 ) -> tuple[int, int]:
     """Copy bytes both ways until both streams have ended or one breaks.

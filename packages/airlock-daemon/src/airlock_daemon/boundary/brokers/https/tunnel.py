@@ -4,6 +4,7 @@ API.
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -29,10 +30,12 @@ from airlock_daemon.boundary.brokers.https.splicing import (
     send_final,
     splice,
 )
-from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_modules.apis import Api
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.fairness import TurnSource
 
 _HELLO_S = 15.0
 _READ = 1 << 14
@@ -79,7 +82,7 @@ class Tunnel:
         policy: Policy,
         more: Network,
         daemon: Daemon,
-        turns: TurnSource,
+        turns: "TurnSource",
     ) -> None:
         """The connection may reach `more` in addition to the policy's network."""
         self._below = below

@@ -21,8 +21,7 @@ from airlock_daemon.boundary.brokers.sign.key import (
     find_public,
     read_human_signing,
 )
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit, Ended
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module, RemoteError, evaluate

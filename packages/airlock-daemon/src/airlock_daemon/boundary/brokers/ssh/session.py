@@ -10,8 +10,7 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning, SshSettings
 from airlock_daemon.boundary.brokers.ssh.words import SshDestination, build_words
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import Emit
+from airlock_daemon.boundary.command import Emit, Ended
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (

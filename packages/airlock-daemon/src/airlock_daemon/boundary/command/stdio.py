@@ -1,4 +1,4 @@
-"""A pseudo-terminal of the daemon for a tool's standard streams."""
+"""The standard streams of a tool: the client's own, a pseudo-terminal of the daemon, or pipes."""
 
 import os
 import struct
@@ -10,9 +10,48 @@ from functools import partial
 
 import trio
 
-from airlock_daemon.boundary.command.process import LEFT_S, PIECE, Emit, Input, Stdio
-from airlock_daemon.boundary.connection.descriptors import start_in_thread
+from airlock_daemon.boundary.command.process import PIECE, Emit, Input, Piped, Stdio
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, start_in_thread
 from airlock_wire import Terminal
+
+# How long a process that the tool left behind may keep the terminal open before its output is
+# discarded.
+LEFT_S = 0.1
+
+
+def open_stdio(
+    passed: ClientDescriptors | None, terminal: Terminal | None, *, has_input: bool, null: int
+) -> Stdio:
+    """Use the descriptors that the client `passed`; without them open a `terminal`, or pipes.
+
+    `null` is as in `Direct`, and `has_input` as in `Piped`. Raises OSError.
+    """
+    if passed is not None:
+        return Direct(passed, null=null)
+    if terminal is not None:
+        return PseudoTerminal(terminal, has_input=has_input)
+    return Piped(has_input=has_input)
+
+
+class Direct(Stdio):
+    """Three descriptors that came with the request and were verified; its session closes them.
+
+    The client's /dev/null is replaced by `null`, the host's, which the caller keeps: in the
+    client's files it could be anything.
+    """
+
+    def __init__(self, passed: ClientDescriptors, *, null: int) -> None:
+        super().__init__()
+        self._passed = passed
+        stdin, stdout, stderr = [
+            null if kind == "null" else number
+            for number, kind in zip(passed.numbers, passed.kinds, strict=True)
+        ]
+        self.standard = (stdin, stdout, stderr)
+
+    def hand_over(self) -> None:
+        """Close them, so that readers of the other ends wait for the tool, not the daemon."""
+        self._passed.close(is_usable=True)
 
 
 class PseudoTerminal(Stdio):

@@ -11,8 +11,8 @@ import pytest
 import trio
 
 import shared_fixtures
-from airlock_daemon.boundary.box.groups import Groups
 from airlock_daemon.boundary.box.probe import probe_groups
+from airlock_daemon.boundary.command import Groups
 from airlock_daemon.errors import NO_DESCRIPTORS, Failed
 from boxing import needs_bubblewrap, write_boxes
 from examining import around, find
