@@ -1,8 +1,11 @@
 """Tests of `airlock_daemon.admin.migrate.layout`: which release the files are of."""
 
+from pathlib import Path
+
 import pytest
 
 from airlock_daemon.admin.migrate.layout import ReleasedUnit, read_unit
+from airlock_daemon.admin.service import read_foreign_unit
 from airlock_daemon.admin.service.manager import Program
 from airlock_daemon.admin.service.systemd import Systemd
 
@@ -43,12 +46,18 @@ def test_what_starts_no_daemon_is_none(line: str) -> None:
     assert read(line) is None
 
 
-def test_the_service_of_this_release_is_none_of_an_earlier_one() -> None:
+def test_the_service_of_this_release_is_none_of_an_earlier_one(tmp_path: Path) -> None:
     """Edited or not."""
     program = Program(words=("/usr/bin/airlock-daemon",), options=(), environment={})
-    text = Systemd(home=HOME, environment={}, version="1").write(program)
-    assert read_unit(text, home=HOME) is None
-    assert read_unit(text.replace("Restart=", "RestartSec=1\nRestart="), home=HOME) is None
+    manager = Systemd(home=str(tmp_path), environment={}, version="1")
+    file = Path(manager.file)
+    file.parent.mkdir(parents=True)
+    text = manager.write(program)
+    for written in (text, text.replace("Restart=", "RestartSec=1\nRestart=")):
+        file.write_text(written)
+        assert read_foreign_unit(str(tmp_path)) is None
+    file.write_text("[Service]\n")
+    assert read_foreign_unit(str(tmp_path)) == "[Service]\n"
 
 
 def test_options_that_a_person_added_are_read_from_the_directory_of_the_daemon() -> None:

@@ -13,9 +13,15 @@ import pytest
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.next_steps import choose_run
-from airlock_daemon.admin.service.installing import install, start_installed, uninstall
 from airlock_daemon.admin.service.launchd import Launchd
-from airlock_daemon.admin.service.manager import Program, compare, seal
+from airlock_daemon.admin.service.manager import (
+    Program,
+    compare,
+    install,
+    seal,
+    start_installed,
+    uninstall,
+)
 from airlock_daemon.admin.service.systemd import Systemd
 from airlock_daemon.errors import AirlockError
 

@@ -82,18 +82,15 @@ def serve(locations: "Locations") -> None:
             hint="start the daemon on a host of these that has the credentials; "
             "check, test, show, agent and profile work here too",
         )
-    from airlock_daemon.admin.migrate import may_be_earlier  # noqa: PLC0415
+    from airlock_daemon.admin.migrate import advise  # noqa: PLC0415
     from airlock_daemon.serving.daemon.daemon import run_daemon  # noqa: PLC0415
     from airlock_daemon.setup.generation import Setup  # noqa: PLC0415
 
-    if may_be_earlier(locations):
-        from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
-
-        advice = advise(locations)
-        if advice is not None and not advice.can_serve:
-            raise AirlockError(advice.where, hint=advice.finding.remedy)
-        if advice is not None:
-            print_message(f"warning: {advice.finding}")
+    advice = advise(locations)
+    if advice is not None and not advice.can_serve:
+        raise AirlockError(advice.where, hint=advice.finding.remedy)
+    if advice is not None:
+        print_message(f"warning: {advice.finding}")
     setup = Setup.load(locations, variables=os.environ)
     logging.getLogger("airlock").setLevel(setup.config.log_level)
     run_daemon(setup)

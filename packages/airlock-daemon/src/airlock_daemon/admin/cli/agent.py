@@ -33,8 +33,7 @@ from airlock_daemon.admin.cli.scan import note_workspaces
 from airlock_daemon.admin.cli.wiring import Mount, Wiring, find_volume, list_replaceable, list_shims
 from airlock_daemon.admin.listening import is_served
 from airlock_daemon.admin.scan.scanning import forget
-from airlock_daemon.admin.service.installing import find_manager, start_installed
-from airlock_daemon.admin.service.manager import Program
+from airlock_daemon.admin.service.manager import Program, find_manager, start_installed
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing

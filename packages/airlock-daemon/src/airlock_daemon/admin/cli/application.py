@@ -57,7 +57,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     def refuse_earlier(self) -> None:
         """Raise AirlockError if the files are of an earlier release, which `migrate` reads."""
-        from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
+        from airlock_daemon.admin.migrate import advise  # noqa: PLC0415
 
         advice = advise(self.locations)
         if advice is not None:

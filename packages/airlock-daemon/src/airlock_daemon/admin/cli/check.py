@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.migrate.layout import advise
+from airlock_daemon.admin.migrate import advise
 from airlock_daemon.setup.checking import Checked, check_files
 from airlock_daemon.setup.generation import Locations
 

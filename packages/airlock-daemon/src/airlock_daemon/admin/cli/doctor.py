@@ -1,21 +1,16 @@
 """`airlock doctor`."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
 import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.output import plain
-from airlock_daemon.admin.doctor.boxes import name_box, write_apparmor, write_seccomp
-from airlock_daemon.admin.doctor.checks import CHECKS, run_checks
-from airlock_daemon.admin.doctor.surroundings import Surroundings
+from airlock_daemon.admin.doctor import CHECKS, Report, examine, write_apparmor, write_seccomp
 from airlock_daemon.admin.listening import REMEDY, find_silence
-from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.files import Finding
-from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.status import DaemonStatus
+from airlock_daemon.errors import AirlockError
 
 
 def doctor(
@@ -76,23 +71,11 @@ def doctor(
         application.print_names({check.name: check.what for check in CHECKS})
         return
     locations = application.find_files()
-    try:
-        setup = Setup.load(locations)
-    except SetupError:
-        setup = None
-    around = Surroundings(
-        locations=locations,
-        setup=setup,
-        status=DaemonStatus.find(locations),
-        environment=os.environ,
+    report = examine(locations)
+    application.print(
+        {"registration": locations.agents, **msgspec.structs.asdict(report)}, _describe(report)
     )
-    found = list(run_checks(around))
-    findings = [each for each in found if not each.is_note]
-    notes = [each for each in found if each.is_note]
-    box = name_box(around)
-    report = {"registration": locations.agents, "findings": findings, "notes": notes, "boxes": box}
-    application.print(report, _describe(findings, notes, box))
-    if findings:
+    if report.findings:
         raise typer.Exit(1)
 
 
@@ -111,11 +94,12 @@ def _try_system(application: Application) -> None:
         raise typer.Exit(1)
 
 
-def _describe(findings: Sequence[Finding], notes: Sequence[Finding], box: str) -> Iterator[str]:
+def _describe(report: Report) -> Iterator[str]:
     # File names and programs' output may contain any characters.
-    yield from (f"finding: {each.name}: {plain(str(each))}" for each in findings)
-    yield from (f"note: {each.name}: {plain(str(each))}" for each in notes)
-    yield f"boxes: {box}"
-    if not findings:
-        several = f"{len(notes)} notes" if len(notes) > 1 else "1 note"
-        yield "good" + (f", with {several}" if notes else "")
+    yield from (f"finding: {each.name}: {plain(str(each))}" for each in report.findings)
+    yield from (f"note: {each.name}: {plain(str(each))}" for each in report.notes)
+    yield f"boxes: {report.boxes}"
+    if not report.findings:
+        count = len(report.notes)
+        several = f"{count} notes" if count > 1 else "1 note"
+        yield "good" + (f", with {several}" if count else "")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from airlock_daemon.admin.doctor.containers import advise_engine
+from airlock_daemon.boundary.identity.engine_info import EngineInfo
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import State, leads_through
 from airlock_daemon.setup.stored import Secrets
@@ -317,5 +317,5 @@ def _explain(program: str, name: str, said: str) -> AirlockError:
     reason = quote(said.splitlines()[-1]) if said else "it does not say why"
     return AirlockError(
         f"{engine} does not answer about the image {quote(name)}: {reason}",
-        hint=advise_engine(said) or _advise(program),
+        hint=EngineInfo.advise(said) or _advise(program),
     )

@@ -13,8 +13,7 @@ from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.new_files import REGISTRATION, STARTER
-from airlock_daemon.admin.service.installing import find_manager, install, uninstall
-from airlock_daemon.admin.service.manager import Program
+from airlock_daemon.admin.service.manager import Program, find_manager, install, uninstall
 from airlock_daemon.files import make_directory, read_exact
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing

@@ -13,21 +13,23 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.output import list_rows, printing
-from airlock_daemon.admin.log import chain, statistics, witness
-from airlock_daemon.admin.log.items import (
+from airlock_daemon.admin.log import (
+    Collector,
     Follower,
     Item,
     Lines,
     StartedCommands,
     Wanted,
+    chain,
     find_recent,
     list_lines,
     open_log,
     read_item,
     show_word,
+    statistics,
     to_object,
+    witness,
 )
-from airlock_daemon.admin.log.otlp import Collector
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.audit.record import Line, LogFile
 from airlock_daemon.setup.config import LogConfig

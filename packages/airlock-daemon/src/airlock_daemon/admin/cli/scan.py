@@ -11,7 +11,6 @@ from airlock_daemon.admin.cli.application import Application, pass_obj
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.output import plain, print_message
 from airlock_daemon.admin.cli.wiring import Mount
-from airlock_daemon.admin.scan.git_config import LEADS_TO_REMOTE
 from airlock_daemon.admin.scan.scanning import Item, Scan, note, read_noted, scan
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Agent, State
@@ -85,7 +84,7 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
         note(state, agent, directory, scans)
         # `agent add` has shown the remotes, which every clone has.
         items = (item for each in scans for item in each.items)
-        count = sum(not item.is_order and item.why != LEADS_TO_REMOTE for item in items)
+        count = sum(not item.is_order and not item.leads_to_remote for item in items)
         if count:
             # Another agent may have worked there before, or this one before it was removed.
             print_message(

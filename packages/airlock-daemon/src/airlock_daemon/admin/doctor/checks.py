@@ -23,8 +23,8 @@ from airlock_daemon.admin.doctor.containers import (
 from airlock_daemon.admin.doctor.engine_versions import check_engine_networks, check_engine_versions
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.listening import connect, find_silence, is_locked, is_served, list_sockets
-from airlock_daemon.admin.migrate.layout import advise
-from airlock_daemon.admin.service.installing import find_manager
+from airlock_daemon.admin.migrate import advise
+from airlock_daemon.admin.service.manager import find_manager
 from airlock_daemon.files import Finding, read_exact
 from airlock_daemon.setup.checking import DOCKER, find_unusable
 from airlock_daemon.setup.generation import NAMES, PUBLISHED, Programs, list_deciding, name_user

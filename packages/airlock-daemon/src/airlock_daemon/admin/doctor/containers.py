@@ -5,7 +5,6 @@ listeners in it. The containers themselves are not asked.
 """
 
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -63,21 +62,10 @@ def check_engine(around: Surroundings) -> Iterator[Problem]:
     if isinstance(info, EngineInfo) and info.version:
         return
     answer = info if isinstance(info, str) else " ".join(info.errors)
-    remedy = advise_engine(answer) or START_ENGINE
-    if remedy != START_ENGINE:
+    remedy = EngineInfo.advise(answer) or EngineInfo.START
+    if remedy != EngineInfo.START:
         remedy = f"{remedy}, or {_BY_HAND}"
     yield Problem(program, f"does not answer: {answer}", remedy)
-
-
-START_ENGINE = "start it: sudo systemctl start docker"
-
-
-def advise_engine(said: str) -> str | None:
-    """What helps, by docker's words, who may not use the engine or where none runs."""
-    if "permission denied" in said.lower():
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        return f"sudo usermod -aG docker {user} and log in again (who is in that group is root)"
-    return START_ENGINE if "cannot connect" in said.lower() else None
 
 
 def check_kernel(around: Surroundings) -> Iterator[Problem]:

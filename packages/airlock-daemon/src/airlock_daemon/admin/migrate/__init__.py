@@ -1,9 +1,13 @@
 """Recognises layouts of earlier releases, and converts them."""
 
 import os
+from typing import TYPE_CHECKING
 
-from airlock_daemon.admin.service import SEAL, UNIT
+from airlock_daemon.admin.service import read_foreign_unit
 from airlock_daemon.setup.paths import LOCK, Locations
+
+if TYPE_CHECKING:
+    from airlock_daemon.admin.migrate.layout import Advice
 
 EARLY = ("commands", "hooks", "profiles")
 """Directories of v0.1 to v0.3 beside config.toml that are not used any more."""
@@ -11,7 +15,19 @@ MIGRATING = ".migrating"
 """The suffix of a backup whose migration is in progress."""
 
 
-def may_be_earlier(locations: Locations) -> bool:
+def advise(locations: Locations) -> "Advice | None":
+    """Advice on files of an earlier release, or on an interrupted migration.
+
+    None for files of this release, and for unreadable ones.
+    """
+    if not _may_be_earlier(locations):
+        return None
+    from airlock_daemon.admin.migrate import layout  # noqa: PLC0415 - few have such files
+
+    return layout.advise(locations)
+
+
+def _may_be_earlier(locations: Locations) -> bool:
     """Whether `layout` has to look: something is here that no daemon of this release leaves.
 
     A sockets directory that others may enter is one that none has served yet.
@@ -21,7 +37,7 @@ def may_be_earlier(locations: Locations) -> bool:
         not beside.isdisjoint(EARLY)
         or any(name.endswith((MIGRATING, ".sock")) for name in (*beside, *sockets))
         or (LOCK not in sockets and _is_open(locations.sockets_dir))
-        or _has_other_service()
+        or read_foreign_unit(os.path.expanduser("~")) is not None
     )
 
 
@@ -34,11 +50,3 @@ def _list_names(directory: str) -> set[str]:
 
 def _is_open(directory: str) -> bool:
     return os.path.isdir(directory) and bool(os.stat(directory).st_mode & 0o077)
-
-
-def _has_other_service() -> bool:
-    try:
-        with open(os.path.join(os.path.expanduser("~"), UNIT), encoding="utf-8") as file:
-            return SEAL not in file.read()
-    except (OSError, UnicodeDecodeError):
-        return False

@@ -11,8 +11,7 @@ from typing import Literal
 import msgspec
 
 from airlock_daemon.admin.migrate import EARLY, MIGRATING
-from airlock_daemon.admin.service import UNIT
-from airlock_daemon.admin.service.manager import compare
+from airlock_daemon.admin.service import read_foreign_unit
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.files import Finding, read_exact
 from airlock_daemon.setup.paths import LOCK, Locations
@@ -150,13 +149,8 @@ def find_unit(locations: Locations) -> ReleasedUnit | None:
 def read_service() -> ReleasedUnit | None:
     """An earlier release's service of this user, with any configuration."""
     home = os.path.expanduser("~")
-    try:
-        text = read_exact(os.path.join(home, UNIT))
-    except AirlockError:
-        return None
-    if text is None:
-        return None
-    return read_unit(text, home=home)
+    text = read_foreign_unit(home)
+    return None if text is None else read_unit(text, home=home)
 
 
 def find_unfinished(directory: str) -> Layout | None:
@@ -237,10 +231,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def advise(locations: Locations) -> Advice | None:
-    """Advice on files of an earlier release, or on an interrupted migration.
-
-    None for files of this release, and for unreadable ones.
-    """
+    """As `migrate.advise`, which calls this only where such files may be."""
     try:
         signs = look(locations)
     except AirlockError:
@@ -265,9 +256,7 @@ def advise(locations: Locations) -> Advice | None:
 
 
 def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
-    """Parse airlock.service; None if it is this release's, or starts no daemon."""
-    if compare(text, "") != "foreign":
-        return None
+    """Parse an airlock.service that this release has not written; None if it starts no daemon."""
     lines = text.replace("\\\n", " ").splitlines()
     words = _split(_last(lines, "ExecStart").lstrip("@-:+!"), home)
     if not words or os.path.basename(words[0]) != "airlock-daemon" or "start" not in words[1:]:

@@ -1,16 +1,18 @@
-"""Plans a migration."""
+"""Finds out whether files need a migration, whether it may be done now, and plans it."""
 
 import os
 import shlex
 import stat
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.admin.change import Change
+from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.migrate import EARLY
-from airlock_daemon.admin.migrate.early import HOOKS, draft_early
+from airlock_daemon.admin.migrate.early import FIRST_SOCKET, HOOKS, draft_early
 from airlock_daemon.admin.migrate.fourth import draft_fourth
 from airlock_daemon.admin.migrate.layout import (
     EARLIER,
@@ -18,6 +20,10 @@ from airlock_daemon.admin.migrate.layout import (
     FOLDERS,
     Layout,
     Signs,
+    advise,
+    find_unit,
+    look,
+    read_service,
     recognise,
 )
 from airlock_daemon.admin.migrate.steps import (
@@ -28,9 +34,10 @@ from airlock_daemon.admin.migrate.steps import (
     Replace,
     Step,
 )
+from airlock_daemon.admin.service.manager import Program, find_manager
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.files import read_exact
-from airlock_daemon.setup.generation import Locations
+from airlock_daemon.setup.generation import Locations, name_user
 from airlock_modules import Fault
 
 
@@ -39,6 +46,70 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     text: str
+
+
+def list_service_options(locations: Locations, *, is_chosen: bool) -> Iterator[tuple[str, str]]:
+    """The options that an earlier release's service has, each with its value.
+
+    None if a person has chosen `locations`, and the service's configuration is another one.
+    """
+    unit = read_service()
+    if unit is None or (is_chosen and find_unit(locations) is None):
+        return
+    for option in ("config", "sockets", "agents"):
+        if value := getattr(unit, option):
+            yield option, value
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """The migration of the files at `locations`, which are of `layout`."""
+
+    locations: Locations
+    layout: Layout
+
+    @classmethod
+    def find(cls, locations: Locations) -> Self:
+        """Find out of which release these files are.
+
+        Raises AirlockError if only a person can tell, or knows what has happened to them.
+        """
+        signs = look(locations)
+        layout = recognise(signs)
+        if layout in EARLIER:
+            _refuse_unfinished(locations, signs)
+            _refuse_unclear(locations, signs, layout)
+        else:
+            _refuse_unknown(locations, signs, layout)
+        return cls(locations=locations, layout=layout)
+
+    def explain_unneeded(self) -> str | None:
+        """Why these files need no migration, None if they do."""
+        directory = self.locations.config_dir
+        if self.layout in EARLIER:
+            return None
+        if self.layout == "none":
+            return f"{directory} has no files of any release"
+        return (
+            f"{directory} has files of this release, or of a v0.4 that has left neither its "
+            "service nor a socket, which are the same; airlock check says whether they are good"
+        )
+
+    def refuse_use(self) -> None:
+        """Raise AirlockError if the files are another user's, or a daemon uses them."""
+        _refuse_foreign(self.locations)
+        _refuse_running(self.locations, self.layout)
+
+    def plan(self) -> Plan:
+        """Plan it, as `plan_migration` does, for the service that `init` would install."""
+        manager = find_manager()
+        after = replace(self.locations, agents=self.locations.registration_file)
+        program = Program.describe(*after.options, environment=os.environ)
+        return plan_migration(
+            self.locations,
+            look(self.locations),
+            service=Service(path=manager.file, text=manager.write(program)),
+            environment=tuple(os.environ),
+        )
 
 
 def plan_migration(
@@ -166,3 +237,60 @@ def _list_open(locations: Locations) -> Iterator[str]:
     is_beside = path == os.path.join(locations.config_dir, "sockets")
     if not is_beside and os.path.isdir(path) and os.stat(path).st_mode & 0o077:
         yield f"{path} stays open to other users; if nothing else is there: chmod 0700 {quoted}"
+
+
+def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
+    if layout == "unknown":
+        names = ", ".join(sorted((*signs.others, *signs.folders)))
+        raise AirlockError(
+            f"{locations.config_dir} has no files of any release of Airlock, but {names}; "
+            "nothing was changed",
+            hint="name the right directory with --config",
+        )
+
+
+def _refuse_unfinished(locations: Locations, signs: Signs) -> None:
+    """Refuse what was killed on the way: only a person knows what they did since."""
+    if signs.unfinished is not None and (advice := advise(locations)) is not None:
+        raise AirlockError(advice.where, hint=advice.finding.remedy)
+
+
+def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
+    """Refuse agents of v0.4 that would be mistaken for leftovers of an earlier release."""
+    known = signs.profiles if layout in ("v0.2", "v0.3") else ()
+    others = [name for name in signs.sockets if name not in known]
+    if others and not signs.has_registration:
+        socket = os.path.join(locations.sockets_dir, f"{others[0]}.sock")
+        raise AirlockError(
+            f"{socket} is of an agent that nothing here is for; nothing was changed",
+            hint="if v0.4 has served it, name the registration that it had with --agents FILE; "
+            f"else remove that socket: rm {shlex.quote(socket)}",
+        )
+
+
+def _refuse_foreign(locations: Locations) -> None:
+    """Refuse another user's files: that user could redirect root by a symlink meanwhile."""
+    owner = os.stat(locations.config_dir).st_uid
+    if owner != os.geteuid():
+        name = name_user(owner)
+        raise AirlockError(
+            f"{locations.config_dir} belongs to {name}", hint=f"run this as {name}, with their HOME"
+        )
+
+
+def _refuse_running(locations: Locations, layout: Layout) -> None:
+    """Refuse to change files that a daemon uses."""
+    sockets = list(list_sockets(locations.sockets_dir))
+    if layout == "v0.1" and locations.config_dir == Locations.find().config_dir:
+        sockets.append(FIRST_SOCKET)
+    served = next((path for path in sockets if is_served(path)), None)
+    if is_locked(locations.sockets_dir):
+        served = locations.sockets_dir
+    manager = find_manager()
+    is_service = manager.find_obstacle() is None and manager.is_running()
+    if served is not None or is_service:
+        raise AirlockError(
+            f"a daemon serves {served}" if served else "the service runs",
+            hint="stop it first, where you started it"
+            + (": systemctl --user stop airlock" if is_service else ""),
+        )

@@ -215,6 +215,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         yield "What is done:"
         yield from (f"  {line}" for line in self.steps)
 
+    def dump(self) -> dict[str, object]:
+        """The plan for programs."""
+        return {
+            "layout": self.backup.layout,
+            "config": self.backup.directory,
+            "backup": self.kept_in,
+            "changes": self.draft.changes,
+            "losses": self.draft.losses,
+            "hints": self.draft.hints,
+            "steps": self.steps,
+        }
+
+    def describe_result(self) -> Iterator[str]:
+        """What is there after the migration, and how to go back, as lines."""
+        yield f"{self.backup.directory} has the files of this release now"
+        undo = shlex.quote(os.path.join(self.kept_in, UNDO))
+        yield f"what was there is in {self.kept_in}; to go back: sh {undo}"
+
     def apply(self, undo: ExitStack) -> None:
         """Perform the steps. Raises AirlockError, and then `undo` takes back those performed."""
         try:

@@ -65,6 +65,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     is_order: bool = False
 
+    @property
+    def leads_to_remote(self) -> bool:
+        """Whether it is one of git's settings for a remote, which every clone has."""
+        return self.why == git_config.LEADS_TO_REMOTE
+
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """The items of the workspace `root`; `missed` says what was not examined, or ""."""

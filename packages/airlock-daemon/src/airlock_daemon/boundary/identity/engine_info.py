@@ -4,6 +4,8 @@ A module of its own because `doctor` reads it on systems that trio does not supp
 """
 
 import os
+import pwd
+from typing import ClassVar
 
 import msgspec
 
@@ -20,6 +22,9 @@ class EngineInfo(msgspec.Struct):
 
     `kernel` is "" if the engine does not report it.
     """
+
+    START: ClassVar[str] = "start it: sudo systemctl start docker"
+    """The remedy where no engine runs."""
 
     version: str = msgspec.field(name="ServerVersion", default="")
     system: str = msgspec.field(name="OperatingSystem", default="")
@@ -39,3 +44,11 @@ class EngineInfo(msgspec.Struct):
         if not self.kernel or self.kernel == os.uname().release:
             return None
         return f"{self.system or self.host.system or 'another system'}, Linux {self.kernel}"
+
+    @staticmethod
+    def advise(said: str) -> str | None:
+        """The remedy, by docker's words, for a user without access to it or a host without one."""
+        if "permission denied" in said.lower():
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            return f"sudo usermod -aG docker {user} and log in again (who is in that group is root)"
+        return EngineInfo.START if "cannot connect" in said.lower() else None
