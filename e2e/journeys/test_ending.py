@@ -50,26 +50,6 @@ def test_removing_the_container_ends_the_command(
     assert record["container"] == (client.id if is_seen else None)
 
 
-def test_ending_the_client_ends_the_command(lingering: Scene) -> None:
-    """The same when only the shim is killed and its container lives on."""
-    setup = lingering.setup(lingering.images.busybox)
-    with setup.running() as client, client.start("linger") as command:
-        witness = _witness(command)
-        client.run("killall", "-KILL", "linger").succeeded()
-        witness.wait_for_end()
-
-
-def test_killing_the_daemon_ends_the_command(lingering: Scene) -> None:
-    """A daemon that is killed takes its commands along, and the client ends with 125."""
-    setup = lingering.setup(lingering.images.busybox)
-    with setup.running() as client, client.start("linger") as command:
-        witness = _witness(command)
-        lingering.airlock.kill()
-        witness.wait_for_end()
-        assert command.wait() == 125
-        assert "airlock: " in command.heard
-
-
 def _witness(command: Running) -> Witness:
     """Wait until all processes of the command run, and watch them."""
     lines = command.wait_for("pid ", times=PROCESSES)

@@ -74,13 +74,6 @@ def test_a_directory_of_the_container_is_refused(scene: Scene, client: Container
     _assert_refused(refused, "/etc")
 
 
-def test_a_command_without_a_module_is_unknown(client: Container) -> None:
-    """The shim under the name of a command that is not enabled ends with 127."""
-    refused = client.run("linger")
-    assert refused.exit_code == 127
-    assert refused.stderr.startswith("airlock: unknown command: linger")
-
-
 def test_a_shared_pid_namespace_is_refused(scene: Scene) -> None:
     """A container that sees the host's processes (--pid=host) gets nothing to run."""
     seeing = scene.setup(scene.images.busybox, "--pid=host")
@@ -154,18 +147,6 @@ def test_a_workspace_that_holds_the_agent_directory_is_refused(user_stage: Stage
     scene.airlock.start()
     refused = scene.setup(scene.images.busybox).run("git", "status")
     _assert_refused(refused, "agent-directory")
-
-
-def test_check_finds_a_workspace_that_holds_the_agent_directory(user_stage: Stage) -> None:
-    """A profile that maps such a workspace is a fault that `check` names."""
-    scene = user_stage.scene(start=False)
-    assert scene.airlock.check().exit_code == 0
-    path = scene.project.path
-    profile = f"commands = []\n\n[workspace]\nmounts = {{ '/workspace' = '{path}' }}\n"
-    scene.airlock.add_agent("my-agent", profile=profile, directory=path / "agent-directory")
-    found = scene.airlock.check()
-    assert found.exit_code == 1
-    assert str(path) in found.stdout + found.stderr
 
 
 def _ask(client: Container, **changed: object) -> dict[str, Any]:

@@ -179,22 +179,5 @@ def test_a_signal_reaches_the_container(place: Place, images: Images) -> None:
         assert running.wait() == 128 + signal.SIGTERM
 
 
-def test_what_is_refused_is_told_with_a_remedy(place: Place) -> None:
-    """An image that is not there is not fetched, and a home is no workspace."""
-    home = place.person.account.home
-    for line, cwd, said in (
-        (
-            "my airlock-e2e/none git",
-            place.project.path,
-            "hint: fetch or build it first: docker pull",
-        ),
-        ("my --workspace ~ airlock-e2e/none", home, "cannot be a workspace: it contains the conf"),
-        ("your airlock-e2e/none", home, "no agent your is registered"),
-    ):
-        done = place.person.try_line(f"airlock-daemon run {line}", cwd=cwd)
-        assert done.exit_code == 1
-        assert said in done.stderr
-
-
 def _as_words(environment: dict[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in environment.items()]

@@ -7,7 +7,6 @@ import pytest
 from e2e.world.container import SOCKET, Container, Setup
 from e2e.world.engine import docker
 from e2e.world.images import Images
-from e2e.world.keys import KeyPair, find_runs
 from e2e.world.scene import Stage
 from e2e.world.secrets import RUN, Password, read_tree
 
@@ -139,25 +138,6 @@ def test_recorded_traffic_holds_nothing_of_a_credential(
     for data in (sent, received):
         for secret in errand.secrets():
             assert secret.find(data) == []
-
-
-def test_a_container_holds_nothing_in_the_middle_of_a_push(
-    user_stage: Stage, other_key: KeyPair
-) -> None:
-    """While the server keeps a push waiting no process has the key in its environment."""
-    scene = user_stage.scene()
-    scene.project.repository.hold_pushes()
-    with (
-        scene.setup(scene.images.busybox).running() as client,
-        client.start("git", "push", "origin", "main") as push,
-    ):
-        push.wait_for("the server holds this push")
-        look = client.run("sh", "-c", "cat /proc/[0-9]*/environ")
-        scene.project.repository.let_go()
-        assert push.wait() == 0
-    assert scene.project.repository.commit("main") == scene.project.head()
-    assert b"PATH=" in look.out
-    assert find_runs(user_stage.key, unlike=other_key, data=look.out) == []
 
 
 def test_the_search_finds_every_credential(

@@ -167,12 +167,3 @@ def test_claiming_to_be_the_other_changes_nothing(pair: Pair) -> None:
         ):
             # In the box there is no such directory.
             assert party.client.run("git", *argv).exit_code == 128, argv
-
-
-def test_the_log_tells_them_apart(pair: Pair) -> None:
-    """A record's agent is that of the socket, and its container the one that the kernel names."""
-    for party, _ in pair.each():
-        party.client.run("git", "status").succeeded()
-        last = party.scene.airlock.audit()[-1]
-        assert (last["profile"], last["outcome"]) == (party.scene.agent.name, "allowed")
-        assert last["container"] == party.client.id

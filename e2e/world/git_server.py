@@ -49,14 +49,6 @@ class Repository:
         noted = self.server.run("cat", f"{self.path}/pushed-by")
         return [line.split() for line in noted.stdout.splitlines()]
 
-    def hold_pushes(self) -> None:
-        """Block every push from now on until `let_go`."""
-        self.server.run("mkfifo", "--mode=666", f"{self.path}/gate").succeeded()
-
-    def let_go(self) -> None:
-        """Let the blocked push continue."""
-        self.server.run("sh", "-c", f"echo go >{self.path}/gate").succeeded()
-
     def _git(self, *arguments: str) -> Completed:
         return self.server.run("git", f"--git-dir={self.path}", *arguments)
 

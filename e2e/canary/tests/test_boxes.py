@@ -95,14 +95,3 @@ def test_attacks_work_where_their_guard_is_off(
     assert results
     told(f"without {guard}: {len(results)} attacks tried, all have to leak")
     assert [result.attack.name for result in results if not result.leaks] == []
-
-
-def test_no_attack_is_listed_twice() -> None:
-    """Names tell attacks apart, in a report as anywhere."""
-    names = [
-        (family.name, attack.name, attack.only)
-        for family in BOX_FAMILIES
-        for attack in family.attacks
-    ]
-    assert len(set(names)) == len(names)
-    assert {attack.guard for attack in ATTACKS} == {*BOX_GUARANTEES}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from e2e.canary.attack import PROMISES
 from e2e.canary.findings import CHECKOUT, Finding, read_findings, read_guarantees
-from e2e.canary.suites import SUITES, list_attacks
+from e2e.canary.suites import SUITES, Suite, list_attacks
 from e2e.hostile.catalogue import FAMILIES as HOSTILE
 
 _FINDINGS = read_findings()
@@ -60,6 +60,14 @@ def test_each_guarantee_is_tried() -> None:
     for guarantee in _GUARANTEES.values():
         assert guarantee.tests or guarantee.id == "G4"
         assert [trial for trial in guarantee.tests if not _is_there(trial)] == []
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_no_attack_is_listed_twice(suite: Suite) -> None:
+    """Names tell attacks apart, in a report as anywhere; each guard has attacks."""
+    listed = [(family.name, each) for family in suite.families for each in family.attacks]
+    assert len({(name, each.name, each.only) for name, each in listed}) == len(listed)
+    assert {each.guard for _, each in listed} == {*suite.guarantees}
 
 
 def test_no_attack_stands_there_twice() -> None:

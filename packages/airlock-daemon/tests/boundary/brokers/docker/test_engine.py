@@ -244,8 +244,7 @@ BUILDER = os.environ.get("AIRLOCK_BUILDER", "moby/buildkit:rootless")
 """An image of rootless BuildKit, for the test of builds."""
 
 
-@pytest.mark.parametrize("kind", ["buildx", "compose"])
-async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind: str) -> None:
+async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path) -> None:
     """By the client as it is: context, a command and the result, which is the agent's."""
     asked = ("docker", "image", "inspect", BUILDER)
     found = await trio.run_process(asked, capture_stdout=True, capture_stderr=True, check=False)
@@ -258,11 +257,7 @@ async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind:
         (here.workspace / "Dockerfile").write_text(
             'FROM scratch\nADD rootfs.tar /\nRUN ["/bin/sh", "-c", "id > /made"]\n'
         )
-        service = f'services:\n  web:\n    build: "{here.workspace}"\n    image: web\n'
-        (here.workspace / "compose.yaml").write_text(service)
-        words: tuple[str, ...] = ("build", "--load", "--tag=web", str(here.workspace))
-        if kind == "compose":
-            words = ("compose", f"--file={here.workspace}/compose.yaml", "build")
+        words = ("build", "--load", "--tag=web", str(here.workspace))
         status, said = await here.docker(*words)
         assert status == 0, said
         assert await here.docker("run", "--rm", "web", "cat", "/made") == (
