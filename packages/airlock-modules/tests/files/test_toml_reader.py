@@ -12,110 +12,12 @@ def read(text: str) -> tuple[TableReader, list[Fault]]:
     return reader, faults
 
 
-def test_bad_toml_is_a_fault_with_line_and_column() -> None:
-    """A file that is no TOML yields no reader but the place of the error."""
-    faults: list[Fault] = []
-    assert TableReader.parse('a = 1\nb = "x', source="f.toml", faults=faults) is None
-    assert "line 2" in faults[0].problem
-    assert faults[0].key == ""
-
-
 def test_nesting_without_end_is_a_fault() -> None:
     """A file that would exhaust the stack is refused like any other bad one."""
     faults: list[Fault] = []
     text = "a = " + "[" * 100_000
     assert TableReader.parse(text, source="f.toml", faults=faults) is None
     assert len(faults) == 1
-
-
-def test_values_of_the_right_type_are_returned() -> None:
-    """Each method returns the value of its type and leaves no fault."""
-    reader, faults = read(
-        's = "x"\nl = ["a", ""]\nb = true\ni = 3\nn = 1.5\nm = { A = "1" }\nc = "two"\n[t]\nk = "v"'
-    )
-    assert reader.string("s") == "x"
-    assert reader.strings("l") == ("a", "")
-    assert reader.boolean("b", default=False) is True
-    assert reader.integer("i", default=0) == 3
-    assert reader.number("n", default=0) == 1.5
-    assert reader.number("i", default=0) == 3.0
-    assert reader.string_map("m") == {"A": "1"}
-    assert reader.choice("c", ["one", "two"], default="one") == "two"
-    assert reader.table("t").string("k") == "v"
-    reader.finish()
-    assert faults == []
-
-
-def test_absent_keys_yield_defaults_without_a_fault() -> None:
-    """What is not required may be left out."""
-    reader, faults = read("")
-    assert reader.string("s") is None
-    assert reader.string("s", default="d") == "d"
-    assert reader.strings("l", default=["x"]) == ("x",)
-    assert reader.boolean("b", default=True) is True
-    assert reader.integer("i", default=7, minimum=9) == 7
-    assert reader.number("n", default=0.5) == 0.5
-    assert reader.string_map("m") == {}
-    assert reader.choice("c", ["one"], default="one") == "one"
-    assert reader.table("t").string("k") is None
-    assert faults == []
-
-
-def test_an_array_may_have_strings_and_tables() -> None:
-    """Each table has a reader, whose faults say which item it is; bad items are left out."""
-    reader, faults = read('l = ["x", { k = 1, z = 2 }, 3, "\\u0000"]\n[[t]]\nk = "v"')
-    text, table = reader.entries("l")
-    (inner,) = reader.entries("t")
-    assert text == "x"
-    assert isinstance(table, TableReader)
-    assert isinstance(inner, TableReader)
-    assert (table.string("k"), inner.string("k")) == (None, "v")
-    assert reader.entries("absent") == ()
-    reader.finish()
-    assert [(fault.key, fault.problem) for fault in faults] == [
-        ("l", "item 3: must be a string, not an integer"),
-        ("l", "item 4: holds a NUL character"),
-        ("l.2.k", "must be a string, not an integer"),
-        ("l.2.z", "unknown key"),
-    ]
-
-
-@pytest.mark.parametrize("value", ["1", "true", "1.5", "[]", "{}", "2020-01-01"])
-def test_a_wrong_type_is_a_fault_that_names_both_types(value: str) -> None:
-    """A string is asked for, and the fault says what stands there instead."""
-    reader, faults = read(f"s = {value}")
-    assert reader.string("s", default="d") == "d"
-    assert faults[0].key == "s"
-    assert faults[0].problem.startswith("must be a string, not a")
-
-
-def test_a_boolean_is_no_integer_and_no_number() -> None:
-    """What Python lets pass as an int is a fault in TOML."""
-    reader, faults = read("i = true\nn = false")
-    reader.integer("i", default=0)
-    reader.number("n", default=0)
-    assert [fault.key for fault in faults] == ["i", "n"]
-
-
-def test_required_keys_that_are_missing_are_faults() -> None:
-    """A required key yields a fault and an empty value."""
-    reader, faults = read("")
-    assert reader.string("s", required=True) == ""
-    assert reader.strings("l", required=True) == ()
-    assert reader.table("t", required=True).string("k") is None
-    assert [(fault.key, fault.problem) for fault in faults] == [
-        ("s", "is missing"),
-        ("l", "is missing"),
-        ("t", "is missing"),
-    ]
-
-
-def test_an_empty_string_is_a_fault_unless_it_is_allowed() -> None:
-    """Emptiness is refused by default."""
-    reader, faults = read('a = ""\nb = ""')
-    assert reader.string("a") is None
-    assert reader.string("b", nonempty=False) == ""
-    assert [fault.key for fault in faults] == ["a"]
 
 
 @pytest.mark.parametrize("text", ['s = "a\\u0000"', 's = ["a\\u0000"]', 's = { A = "a\\u0000" }'])
@@ -127,19 +29,12 @@ def test_nul_is_a_fault_in_every_string(text: str) -> None:
     assert "NUL" in faults[0].problem
 
 
-def test_every_faulty_item_of_an_array_is_named() -> None:
-    """Faults of items carry their number, counted from one."""
-    reader, faults = read('l = ["a", 1, "b", true]')
-    assert reader.strings("l") == ()
-    assert [fault.problem[:7] for fault in faults] == ["item 2:", "item 4:"]
-
-
-@pytest.mark.parametrize(("value", "found"), [("4", 1), ("11", 1), ("5", 0), ("10", 0)])
-def test_integers_are_held_in_their_range(value: str, found: int) -> None:
-    """Both ends of the range belong to it."""
-    reader, faults = read(f"i = {value}")
-    reader.integer("i", default=5, minimum=5, maximum=10)
-    assert len(faults) == found
+def test_a_boolean_is_no_integer_and_no_number() -> None:
+    """What Python lets pass as an int is a fault in TOML."""
+    reader, faults = read("i = true\nn = false")
+    reader.integer("i", default=0)
+    reader.number("n", default=0)
+    assert [fault.key for fault in faults] == ["i", "n"]
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1", "1e300", "1" + "0" * 400])
@@ -157,20 +52,6 @@ def test_an_integer_of_absurd_length_is_a_fault() -> None:
     assert len(faults) == 1
 
 
-def test_a_choice_names_what_can_be_chosen() -> None:
-    """A value that is none of the options is answered with all of them."""
-    reader, faults = read('c = "three"')
-    assert reader.choice("c", ["one", "two"], default="one") == "one"
-    assert faults[0].remedy == 'write one of "one", "two"'
-
-
-def test_faulty_members_of_a_map_are_named_and_left_out() -> None:
-    """The good members of a table of strings survive the bad ones."""
-    reader, faults = read('m = { A = "1", B = 2 }')
-    assert reader.string_map("m") == {"A": "1"}
-    assert faults[0].key == "m.B"
-
-
 def test_unknown_keys_are_refused_with_the_nearest_known() -> None:
     """A mistyped key, here and in an inner table, is a fault that says what was probably meant."""
     reader, faults = read('strig = "x"\naprove = 1\n[env]\nstripp = []\n[zzz]\n')
@@ -185,31 +66,6 @@ def test_unknown_keys_are_refused_with_the_nearest_known() -> None:
     assert '"string"' in found["strig"].remedy
     assert '"strip"' in found["env.stripp"].remedy
     assert found["zzz"].problem == "unknown table"
-
-
-def test_finishing_twice_reports_once() -> None:
-    """A reader may be finished by itself and with the outermost one."""
-    reader, faults = read("[t]\nx = 1")
-    reader.table("t").finish()
-    reader.finish()
-    reader.finish()
-    assert len(faults) == 1
-
-
-def test_tables_reads_members_whose_names_are_free() -> None:
-    """A file of registrations has one table a name, and a member that is no table is a fault."""
-    reader, faults = read('b = 1\n[a]\npath = "x"\n["c.d"]\nphat = "x"')
-    found = {name: table.string("path") for name, table in reader.tables().items()}
-    reader.finish()
-    assert found == {"b": None, "a": "x", "c.d": None}
-    assert [fault.key for fault in faults] == ["b", '"c.d".phat']
-
-
-def test_a_fault_of_the_table_itself_can_be_recorded() -> None:
-    """The empty key of an inner reader means its table."""
-    reader, faults = read("[t]\n")
-    reader.table("t").fault("", "is odd", "mend it")
-    assert str(faults[0]) == "f.toml: t: is odd; mend it"
 
 
 @pytest.mark.parametrize(
