@@ -5,6 +5,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const children = @import("children.zig");
+const Reader = @import("directory.zig").Reader;
 const failed = @import("errno.zig").failed;
 
 /// Process numbers of one pass. What does not fit waits for the next pass.
@@ -114,21 +115,14 @@ fn appendChildren(pid: i32) bool {
     const tasks = openAt(processes, below(name), flags) orelse return false;
     defer _ = linux.close(tasks);
     var shown = false;
-    var entries: [1024]u8 align(@alignOf(linux.dirent64)) = undefined;
-    while (true) {
-        const size = linux.getdents64(tasks, &entries, entries.len);
-        if (failed(size) != null or size == 0) return shown;
-        var offset: usize = 0;
-        while (offset < size) {
-            const entry: *align(1) const linux.dirent64 = @ptrCast(&entries[offset]);
-            const thread: [*:0]const u8 = @ptrCast(&entry.name);
-            if (thread[0] != '.' and appendChildrenOfThread(tasks, thread)) shown = true;
-            offset += entry.reclen;
-        }
+    var threads = Reader{ .directory = tasks };
+    while (threads.next()) |thread| {
+        if (appendChildrenOfThread(tasks, thread)) shown = true;
     }
+    return shown;
 }
 
-fn appendChildrenOfThread(tasks: i32, thread: [*:0]const u8) bool {
+fn appendChildrenOfThread(tasks: i32, thread: []const u8) bool {
     var path: [32]u8 = undefined;
     const name = std.fmt.bufPrintZ(&path, "{s}/children", .{thread}) catch unreachable;
     const file = openAt(tasks, name, open_flags) orelse return false;

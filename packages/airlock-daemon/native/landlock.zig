@@ -2,8 +2,8 @@
 //! allowed below certain files, and everything else that the kernel's version knows of is forbidden, to the
 //! tool and to all that it starts.
 
-const std = @import("std");
-const linux = std.os.linux;
+const linux = @import("std").os.linux;
+const Reader = @import("directory.zig").Reader;
 const failed = @import("errno.zig").failed;
 
 /// What may be done with a file, or with all below a directory.
@@ -81,23 +81,14 @@ fn allowWithin(ruleset: usize, directory: i32, more: More) ?linux.E {
     const opened = linux.openat(directory, ".", .{ .DIRECTORY = true, .CLOEXEC = true }, 0);
     if (failed(opened)) |errno| return errno;
     defer _ = linux.close(@intCast(opened));
-    var buffer: [4096]u8 align(@alignOf(linux.dirent64)) = undefined;
-    while (true) {
-        const length = linux.getdents64(@intCast(opened), &buffer, buffer.len);
-        if (failed(length)) |errno| return errno;
-        if (length == 0) return null;
-        var offset: usize = 0;
-        while (offset < length) {
-            const entry: *align(1) linux.dirent64 = @ptrCast(&buffer[offset]);
-            offset += entry.reclen;
-            if (allowEntry(ruleset, @intCast(opened), @ptrCast(&entry.name), more)) |errno| return errno;
-        }
+    var reader = Reader{ .directory = @intCast(opened) };
+    while (reader.next()) |name| {
+        if (allowEntry(ruleset, reader.directory, name, more)) |errno| return errno;
     }
+    return reader.fault;
 }
 
 fn allowEntry(ruleset: usize, directory: i32, name: [*:0]const u8, more: More) ?linux.E {
-    const text = std.mem.span(name);
-    if (std.mem.eql(u8, text, ".") or std.mem.eql(u8, text, "..")) return null;
     const opened = linux.openat(directory, name, .{ .PATH = true, .NOFOLLOW = true, .CLOEXEC = true }, 0);
     // It may have gone, or be somebody else's.
     if (failed(opened) != null) return null;

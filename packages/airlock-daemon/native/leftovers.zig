@@ -4,6 +4,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const control = @import("control.zig");
+const Reader = @import("directory.zig").Reader;
 const failed = @import("errno.zig").failed;
 
 pub const fresh_home = "/home/airlock";
@@ -38,8 +39,8 @@ pub fn lookedIn() ?i32 {
 /// that were made for the tool. E2BIG where there is more than fits.
 pub fn note() ?linux.E {
     for (lost, 0..) |*place, number| {
-        var reader = Reader.open(place) orelse continue;
-        defer reader.close();
+        var reader = open(place) orelse continue;
+        defer _ = linux.close(reader.directory);
         while (reader.next()) |name| {
             if (before_length + name.len + 2 > before.len) return .@"2BIG";
             before[before_length] = @intCast(number);
@@ -58,8 +59,8 @@ pub fn tell(socket: i32) void {
     message[0..4].* = .{ 'L', 0, 0, 0 };
     var length: usize = 4;
     for (lost, 0..) |*place, number| {
-        var reader = Reader.open(place) orelse continue;
-        defer reader.close();
+        var reader = open(place) orelse continue;
+        defer _ = linux.close(reader.directory);
         while (reader.next()) |name| {
             if (wasThere(number, name)) continue;
             length += describe(place, reader.directory, name, message[length..]) orelse break;
@@ -94,39 +95,10 @@ fn wasThere(number: usize, name: []const u8) bool {
     return false;
 }
 
-/// The names in a directory but for `.` and `..`.
-const Reader = struct {
-    directory: i32,
-    entries: [2048]u8 align(@alignOf(linux.dirent64)) = undefined,
-    size: usize = 0,
-    offset: usize = 0,
-
-    /// Null where there is no such directory.
-    fn open(place: *const Place) ?Reader {
-        const is_path = place.descriptor == linux.AT.FDCWD;
-        const path = if (is_path) place.path else ".";
-        const flags = linux.O{ .DIRECTORY = true, .NOFOLLOW = true, .CLOEXEC = true };
-        const opened = linux.openat(place.descriptor, path, flags, 0);
-        if (failed(opened) != null) return null;
-        return .{ .directory = @intCast(opened) };
-    }
-
-    fn close(reader: *const Reader) void {
-        _ = linux.close(reader.directory);
-    }
-
-    fn next(reader: *Reader) ?[:0]const u8 {
-        while (true) {
-            if (reader.offset == reader.size) {
-                const size = linux.getdents64(reader.directory, &reader.entries, reader.entries.len);
-                if (failed(size) != null or size == 0) return null;
-                reader.size = size;
-                reader.offset = 0;
-            }
-            const entry: *align(1) const linux.dirent64 = @ptrCast(&reader.entries[reader.offset]);
-            reader.offset += entry.reclen;
-            const name = std.mem.span(@as([*:0]const u8, @ptrCast(&entry.name)));
-            if (!std.mem.eql(u8, name, ".") and !std.mem.eql(u8, name, "..")) return name;
-        }
-    }
-};
+/// Null where there is no such directory. The caller closes it.
+fn open(place: *const Place) ?Reader {
+    const path = if (place.descriptor == linux.AT.FDCWD) place.path else ".";
+    const flags = linux.O{ .DIRECTORY = true, .NOFOLLOW = true, .CLOEXEC = true };
+    const opened = linux.openat(place.descriptor, path, flags, 0);
+    return if (failed(opened) == null) .{ .directory = @intCast(opened) } else null;
+}
