@@ -63,56 +63,58 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
     @classmethod
     def parse_error(cls, message: str, *, hint: str | None = None) -> Self:
         """The input is not JSON, not UTF-8, or longer than the limit."""
-        return cls._of(-32700, message, ErrorData(kind="parse-error", hint=hint))
+        return cls._of(-32700, "parse-error", message, hint=hint)
 
     @classmethod
     def invalid_request(cls, message: str, *, hint: str | None = None) -> Self:
         """The input is JSON but no request."""
-        return cls._of(-32600, message, ErrorData(kind="invalid-request", hint=hint))
+        return cls._of(-32600, "invalid-request", message, hint=hint)
 
     @classmethod
     def denied(
         cls, message: str, *, layer: Layer, rule: str | None = None, hint: str | None = None
     ) -> Self:
         """Policy refuses the request. `message` must not suggest another spelling."""
-        return cls._of(-32600, message, ErrorData(kind="denied", layer=layer, rule=rule, hint=hint))
+        return cls._of(-32600, "denied", message, layer=layer, rule=rule, hint=hint)
 
     @classmethod
     def unknown_command(cls, name: str, *, hint: str | None = None) -> Self:
         """`name` has no enabled module."""
-        data = ErrorData(kind="unknown-command", hint=hint)
-        return cls._of(-32601, f"unknown command: {_show(name)}", data)
+        return cls._of(-32601, "unknown-command", f"unknown command: {_show(name)}", hint=hint)
 
     @classmethod
     def unknown_method(cls, method: str) -> Self:
         """The request is valid, but its method is neither `exec` nor `check`."""
-        data = ErrorData(kind="unknown-method", hint='the methods are "exec" and "check"')
-        return cls._of(-32601, f"unknown method: {_show(method)}", data)
+        hint = 'the methods are "exec" and "check"'
+        return cls._of(-32601, "unknown-method", f"unknown method: {_show(method)}", hint=hint)
 
     @classmethod
     def invalid_params(cls, message: str, *, path: str, hint: str | None = None) -> Self:
         """The member at `path`, such as `params.args[3]`, is missing or of the wrong type."""
-        return cls._of(-32602, message, ErrorData(kind="invalid-params", path=path, hint=hint))
+        return cls._of(-32602, "invalid-params", message, path=path, hint=hint)
 
     @classmethod
     def failed(cls, message: str, *, hint: str | None = None) -> Self:
         """The command could not be started, or the daemon failed."""
-        return cls._of(-32603, message, ErrorData(kind="failed", hint=hint))
+        return cls._of(-32603, "failed", message, hint=hint)
 
     @classmethod
-    def _of(cls, code: int, message: str, data: ErrorData) -> Self:
+    def _of(
+        cls,
+        code: int,
+        kind: str,
+        message: str,
+        *,
+        layer: Layer | None = None,
+        rule: str | None = None,
+        hint: str | None = None,
+        path: str | None = None,
+    ) -> Self:
         """Build the error, replacing surrogates in its texts, which JSON cannot represent."""
-        return cls(
-            code,
-            replace_surrogates(message),
-            ErrorData(
-                kind=data.kind,
-                layer=data.layer,
-                rule=None if data.rule is None else replace_surrogates(data.rule),
-                hint=None if data.hint is None else replace_surrogates(data.hint),
-                path=data.path,
-            ),
-        )
+        rule = None if rule is None else replace_surrogates(rule)
+        hint = None if hint is None else replace_surrogates(hint)
+        data = ErrorData(kind=kind, layer=layer, rule=rule, hint=hint, path=path)
+        return cls(code, replace_surrogates(message), data)
 
 
 class ProtocolError(Exception):

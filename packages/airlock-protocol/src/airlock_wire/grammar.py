@@ -222,10 +222,7 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 def read_c_string(raw: Raw, path: str) -> str:
     """Return a string without NUL."""
-    try:
-        text = _decode_string(raw)
-    except ValueError:
-        raise unlike(raw, path, "a string") from None
+    text = read_string(raw, path)
     if "\0" in text:
         raise wrong(path, _NUL)
     return text
@@ -233,10 +230,7 @@ def read_c_string(raw: Raw, path: str) -> str:
 
 def read_text(raw: Raw, path: str) -> str:
     """Return a string without NUL, also from `{"base64": ...}`."""
-    try:
-        value = _decode_text(raw)
-    except ValueError:
-        raise unlike(raw, path, _TEXT) from None
+    value = read(raw, path, _decode_text, _TEXT)
     text = value if isinstance(value, str) else _decode_bytes(value, path)
     if "\0" in text:
         raise wrong(path, _NUL)
