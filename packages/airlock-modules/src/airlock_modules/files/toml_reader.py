@@ -201,12 +201,8 @@ class TableReader:
         found: list[str | TableReader] = []
         for number, item in enumerate(items if isinstance(items, list) else (), start=1):
             if isinstance(item, dict):
-                name = f"{key}.{number}"
-                path = (*self._path, key, str(number))
-                self._inner[name] = TableReader(
-                    item, source=self._source, faults=self._faults, path=path
-                )
-                found.append(self._inner[name])
+                inner = self._inner[f"{key}.{number}"] = self._open(item, key, str(number))
+                found.append(inner)
             elif self._is_string(key, item, f"item {number}: "):
                 found.append(item)
         return tuple(found)
@@ -281,12 +277,7 @@ class TableReader:
         """Return a reader of an inner table, empty if it is absent or faulty."""
         if key not in self._inner:
             data = self._take(key, dict, required=required)
-            self._inner[key] = TableReader(
-                data if isinstance(data, dict) else {},
-                source=self._source,
-                faults=self._faults,
-                path=(*self._path, key),
-            )
+            self._inner[key] = self._open(data if isinstance(data, dict) else {}, key)
         return self._inner[key]
 
     def tables(self) -> "dict[str, TableReader]":
@@ -304,6 +295,11 @@ class TableReader:
                 self.fault(key, f"unknown {what}", self._advise(key))
         for inner in self._inner.values():
             inner.finish()
+
+    def _open(self, data: Mapping[str, object], *keys: str) -> "TableReader":
+        """Return a reader of a table inside this one."""
+        path = (*self._path, *keys)
+        return TableReader(data, source=self._source, faults=self._faults, path=path)
 
     def _take(self, key: str, kind: type, *, required: bool = False) -> object:
         """Return the value if it has the right type, else None and, unless absent, a fault."""
