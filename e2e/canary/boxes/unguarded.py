@@ -17,8 +17,8 @@ from airlock_daemon.boundary.box import bubblewrap, choice, inner_mounts, landlo
 from airlock_daemon.boundary.box.box import Box, Closed, Memory, System
 from airlock_daemon.boundary.brokers.egress.destinations import Network
 from airlock_daemon.boundary.command import Bounds, launcher
+from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.boundary.workspace import mapping
 from airlock_daemon.platform.linux.processes import Credentials
 from airlock_daemon.serving.daemon import control
 
@@ -90,7 +90,7 @@ def privileges() -> None:
 
 def devices() -> None:
     """No container is one whose root may make some."""
-    _put(mapping, "holds_devices", lambda _: False)
+    _put(Containers, "holds_devices", staticmethod(lambda _: False))
 
 
 def bounds() -> None:

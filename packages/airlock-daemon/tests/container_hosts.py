@@ -19,7 +19,7 @@ from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.box.plan import find_watched, plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool, start_boxed
 from airlock_daemon.boundary.command import CommandLine, Ended, NativeLauncher
-from airlock_daemon.boundary.workspace.mapping import Mounts
+from airlock_daemon.boundary.workspace.directory import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable

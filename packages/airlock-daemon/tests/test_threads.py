@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from airlock_daemon.boundary.connection.descriptors import start_in_thread
-from airlock_daemon.boundary.workspace.snapshot import look_in_thread
+from airlock_daemon.boundary.workspace.directory import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Failed
 from airlock_daemon.threads import run_in_thread

@@ -10,7 +10,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.workspace.snapshot import HostPaths
+from airlock_daemon.boundary.workspace.directory import HostPaths
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow
 from boxing import needs_bubblewrap

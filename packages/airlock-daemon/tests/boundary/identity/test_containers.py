@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from airlock_daemon.boundary.identity.containers import Containers, holds_devices
+from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, Failed
 
@@ -99,15 +99,15 @@ def test_what_cannot_be_known_may_be() -> None:
     """A client that is not seen, one that is gone, and one of the host itself."""
     gone = subprocess.Popen(["true"])
     gone.wait()
-    assert holds_devices(None)
-    assert holds_devices(gone.pid)
-    assert holds_devices(os.getpid())
+    assert Containers.holds_devices(None)
+    assert Containers.holds_devices(gone.pid)
+    assert Containers.holds_devices(os.getpid())
 
 
 def test_users_of_its_own_make_none() -> None:
     """Nobody in there is root of the host."""
     with inside("--user", "--map-root-user") as pid:
-        assert not holds_devices(pid)
+        assert not Containers.holds_devices(pid)
 
 
 def test_root_of_the_hosts_users_makes_them() -> None:
@@ -115,7 +115,7 @@ def test_root_of_the_hosts_users_makes_them() -> None:
     if os.geteuid():
         pytest.skip("needs root")
     with inside() as pid:
-        assert holds_devices(pid)
+        assert Containers.holds_devices(pid)
 
 
 SLOW, OTHER_ID = "a" * 64, "b" * 64

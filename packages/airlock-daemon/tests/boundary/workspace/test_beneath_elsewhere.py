@@ -14,11 +14,14 @@ from airlock_daemon.boundary.workspace.beneath import (
     real_path,
 )
 from airlock_daemon.errors import Denied
+from airlock_daemon.platform import system
+from airlock_daemon.platform.posix import calls
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(system, "step", calls.step, raising=False)
 
 
 @pytest.fixture

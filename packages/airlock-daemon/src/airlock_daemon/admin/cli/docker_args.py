@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from airlock_daemon.boundary.identity.engine_sockets import is_engine_socket, list_engine_sockets
+from airlock_daemon.boundary.identity.engine_sockets import leads_to_engine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.bridge import BridgeVolume
@@ -47,9 +47,7 @@ def refuse_doors(
         path = os.path.realpath(absolute(source))
         # A volume is a directory of its name, too, where the engine keeps it.
         _refuse_bridged(path, bridged)
-        inner = (each for each in list_engine_sockets() if is_within(each, path))
-        is_engines = is_engine_socket(path) or any(map(os.path.exists, inner))
-        if is_engines and not accepts_engine and not is_within(path, own):
+        if leads_to_engine(path) and not accepts_engine and not is_within(path, own):
             raise _refuse_engine(source, agent)
         sockets = os.path.dirname(own)
         is_others = is_within(path, sockets) and not is_within(path, own)

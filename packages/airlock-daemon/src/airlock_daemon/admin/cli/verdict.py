@@ -200,7 +200,7 @@ def _judge_workspace(
         return Verdict(allowed=True, workspace=f"undecided: {unable}", undecided=paths)
     import trio  # noqa: PLC0415 - seldom needed
 
-    from airlock_daemon.boundary.workspace.mapping import Mounts  # noqa: PLC0415
+    from airlock_daemon.boundary.workspace.directory import Mounts  # noqa: PLC0415
     from airlock_daemon.boundary.workspace.path_arguments import (  # noqa: PLC0415
         find_undecided,
         judge_paths,

@@ -188,11 +188,21 @@ def _try(program: str, config: BoxConfig, version: tuple[int, ...]) -> str | Non
     """As `make_box`, once for each `version` of the program's file."""
     del version
     # These cannot be imported on other systems.
+    import trio  # noqa: PLC0415
+
     from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
-    from airlock_daemon.boundary.box.probe import probe  # noqa: PLC0415
+    from airlock_daemon.boundary.box.probe import probe_box  # noqa: PLC0415
+    from airlock_daemon.boundary.command import Identity, open_launcher  # noqa: PLC0415
+
+    async def make(identity: Identity) -> str | None:
+        launcher = open_launcher(nofile=256)
+        try:
+            return await probe_box(program, identity, launcher)
+        finally:
+            launcher.close()
 
     try:
-        return probe(program, find_identity(config))
+        return trio.run(make, find_identity(config))
     except AirlockError as error:
         return f"{error.message}; {error.hint}"
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import msgspec
 from msgspec.structs import replace
@@ -267,17 +266,6 @@ def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied
         rule="no-box",
         hint=f"a person on the host can put that right: {remedy}; airlock doctor tells more",
     )
-
-
-def refuse_elsewhere(module: Module, where: str) -> NoReturn:
-    """Refuse a box to a client whose engine runs containers `where`, on another system."""
-    with advising(module):
-        raise refuse(
-            f"containers run elsewhere ({where}), and the tools of this host are another "
-            "system's than theirs",
-            "have the tool in the image of the container, or run that by an engine of this "
-            "host: docker context ls",
-        )
 
 
 @contextmanager

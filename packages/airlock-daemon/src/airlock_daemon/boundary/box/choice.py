@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 import msgspec
 import trio
@@ -20,6 +21,7 @@ from airlock_daemon.boundary.box.box import (
     identify_contents,
     refuse,
 )
+from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.kept_home import keep_home
 from airlock_daemon.boundary.box.listeners import plan_listeners
 from airlock_daemon.boundary.box.plan import (
@@ -39,12 +41,19 @@ from airlock_daemon.boundary.box.system import (
 )
 from airlock_daemon.boundary.box.transports import find_transports, list_helpers, list_requests
 from airlock_daemon.boundary.command import Identity
-from airlock_daemon.boundary.workspace.snapshot import find_in_thread
+from airlock_daemon.boundary.workspace.directory import find_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.client import ContainerClient
-from airlock_daemon.setup.generation import BoxConfig, Generation, Mode, Reserved, leads_through
+from airlock_daemon.setup.generation import (
+    BoxConfig,
+    Generation,
+    Mode,
+    Profile,
+    Reserved,
+    leads_through,
+)
 from airlock_daemon.setup.human_git import ShimSettings
 from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
@@ -138,6 +147,17 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
         return self.bubblewrap is not None or not self.is_home
 
     @staticmethod
+    def refuse_elsewhere(module: Module, where: str) -> NoReturn:
+        """Refuse a box to a client whose engine runs containers `where`, on another system."""
+        with advising(module):
+            raise refuse(
+                f"containers run elsewhere ({where}), and the tools of this host are another "
+                "system's than theirs",
+                "have the tool in the image of the container, or run that by an engine of this "
+                "host: docker context ls",
+            )
+
+    @staticmethod
     def find(module: Module, generation: Generation) -> "Maker | None":
         """Find how to make the box of a command of `module`; None for a command without a box.
 
@@ -224,6 +244,27 @@ class Boxed(msgspec.Struct, frozen=True):
         """The paths in the box at which it shows files of the host."""
         shown = (each for each in self.box.operations if isinstance(each, System | Shared))
         return (each.target for each in shown)
+
+    def build_environment(
+        self,
+        module: Module,
+        profile: Profile,
+        *,
+        daemon: Mapping[str, str],
+        search_path: str,
+        client: Mapping[str, str],
+        term: str | None,
+    ) -> dict[str, str]:
+        """As `command.build_environment`, for a command in this box."""
+        return build_boxed_environment(
+            module,
+            profile,
+            self.box,
+            daemon=daemon,
+            search_path=search_path,
+            client=client,
+            term=term,
+        )
 
 
 class _Inputs(msgspec.Struct, frozen=True):

@@ -24,10 +24,15 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.box.system import SYSTEM
 from airlock_daemon.boundary.command import Identity, explain_changed
-from airlock_daemon.boundary.workspace.beneath import open_unlinked
-from airlock_daemon.boundary.workspace.directory import refuse_replaced
-from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
-from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread
+from airlock_daemon.boundary.workspace.directory import (
+    HostPaths,
+    Mounts,
+    Source,
+    Unmapped,
+    find_in_thread,
+    open_unlinked,
+    refuse_replaced,
+)
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within, join_below, list_above, relative_to

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.box import HOME, Box, Made, Memory, Shared, identify_descriptor
 from airlock_daemon.boundary.box.inner_mounts import may_enter
 from airlock_daemon.boundary.command import Identity
-from airlock_daemon.boundary.workspace.snapshot import HostPaths, look_in_thread
+from airlock_daemon.boundary.workspace.directory import HostPaths, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.files import make_directory

@@ -26,7 +26,7 @@ from airlock_daemon.boundary.command import (
     Launcher,
     cannot_start,
 )
-from airlock_daemon.boundary.workspace.mapping import Mounts
+from airlock_daemon.boundary.workspace.directory import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import LOOK, MountTable

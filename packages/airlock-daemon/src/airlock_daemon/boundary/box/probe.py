@@ -10,16 +10,8 @@ import trio
 from airlock_daemon.boundary.box.launch import BoxBuilder
 from airlock_daemon.boundary.box.plan import plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import start_boxed
-from airlock_daemon.boundary.command import (
-    Cgroup,
-    CommandLine,
-    Ended,
-    Groups,
-    Identity,
-    Launcher,
-    open_launcher,
-)
-from airlock_daemon.boundary.workspace.mapping import Source
+from airlock_daemon.boundary.command import Cgroup, CommandLine, Ended, Groups, Identity, Launcher
+from airlock_daemon.boundary.workspace.directory import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, full_table, is_full_table
 from airlock_daemon.platform.system import SEARCH
@@ -58,19 +50,6 @@ async def explain_too_old(program: str) -> str | None:
 # Every system has it, and everyone may read it. It stands in for a workspace.
 _DIRECTORY = "/usr"
 NOTHING = Reserved(())
-
-
-def probe(bubblewrap: str, identity: Identity) -> str | None:
-    """As `probe_box`, with its own launcher."""
-
-    async def run() -> str | None:
-        launcher = open_launcher(nofile=256)
-        try:
-            return await probe_box(bubblewrap, identity, launcher)
-        finally:
-            launcher.close()
-
-    return trio.run(run)
 
 
 async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> str | None:

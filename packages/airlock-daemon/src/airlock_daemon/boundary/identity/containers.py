@@ -269,6 +269,25 @@ class Containers:
             container.close()
         self._known.clear()
 
+    @staticmethod
+    def holds_devices(pid: int | None) -> bool:
+        """Whether root of the container of `pid` can make devices that the daemon can open.
+
+        True if unknown, but not on macOS: the devices of a virtual machine are not the host's. A
+        daemon in a pid namespace of its own is in a container, whose engine limits the devices that
+        can be opened there.
+        """
+        if sys.platform != "linux":
+            return False
+        if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS:
+            return False
+        if pid is None:
+            return True
+        try:
+            return _find_owner(pid) == _FIRST_USERS
+        except OSError:
+            return True
+
 
 # Making such devices needs CAP_MKNOD in the initial user namespace, which no process has in a pid
 # namespace that another user namespace owns (pid_namespaces(7), ioctl_ns(2)).
@@ -276,25 +295,6 @@ class Containers:
 # Fixed inodes of the initial namespaces (include/linux/proc_ns.h of the kernel).
 _FIRST_PIDS, _FIRST_USERS = 0xEFFFFFFC, 0xEFFFFFFD
 _NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
-
-
-def holds_devices(pid: int | None) -> bool:
-    """Whether root of the container of `pid` can make devices that the daemon can open.
-
-    True if unknown, but not on macOS: the devices of a virtual machine are not the host's. A daemon
-    in a pid namespace of its own is in a container, whose engine limits the devices that can be
-    opened there.
-    """
-    if sys.platform != "linux":
-        return False
-    if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS:
-        return False
-    if pid is None:
-        return True
-    try:
-        return _find_owner(pid) == _FIRST_USERS
-    except OSError:
-        return True
 
 
 def _find_owner(pid: int) -> int:

@@ -20,7 +20,7 @@ import msgspec
 
 from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.path_text import join_below, relative_to
+from airlock_daemon.path_text import is_within, join_below, relative_to
 from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
 from airlock_wire import quote
 
@@ -69,9 +69,12 @@ def list_engine_sockets() -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(os.path.realpath, _list_paths())))
 
 
-def is_engine_socket(path: str) -> bool:
-    """Whether the real path `path` is an engine's socket, by path or name."""
-    return path in list_engine_sockets() or _NAME.fullmatch(os.path.basename(path)) is not None
+def leads_to_engine(path: str) -> bool:
+    """Whether the real path `path` is an engine's socket, by path or name, or contains one."""
+    known = list_engine_sockets()
+    if path in known or _NAME.fullmatch(os.path.basename(path)) is not None:
+        return True
+    return any(is_within(each, path) and os.path.exists(each) for each in known)
 
 
 def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None:

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.workspace.beneath import (
     real_path,
 )
 from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped
-from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
+from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within
@@ -23,6 +23,19 @@ from airlock_daemon.platform.system import SEARCH, read_known_status, read_mount
 from airlock_daemon.setup.generation import Generation, Reserved
 from airlock_modules import Module
 from airlock_wire import quote
+
+# What boxes and brokers need of the modules below, which they load anyway.
+__all__ = [
+    "HostPaths",
+    "Mounts",
+    "Source",
+    "Unmapped",
+    "enter",
+    "find_in_thread",
+    "look_in_thread",
+    "open_unlinked",
+    "refuse_replaced",
+]
 
 
 def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from airlock_daemon.boundary.identity.containers import Containers, holds_devices
+from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Peer, require_unchanged_root
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
@@ -142,7 +142,7 @@ class Mounts:
         host_paths = HostPaths(in_thread=True)
         if peer.kind != "container":
             # Root of the daemon's own host can open devices without a box.
-            makes_devices = peer.kind == "unseen" and holds_devices(None)
+            makes_devices = peer.kind == "unseen" and containers.holds_devices(None)
             return cls(agent, makes_devices=makes_devices, host_paths=host_paths)
         try:
             container = await containers.attest(peer, agent=agent.name)
@@ -150,7 +150,7 @@ class Mounts:
                 agent,
                 rows=require_unchanged_root(container.mounts()),
                 is_proven=True,
-                makes_devices=container.makes_devices and holds_devices(container.pid),
+                makes_devices=container.makes_devices and containers.holds_devices(container.pid),
                 host_paths=host_paths,
             )
         except Failed as failure:
@@ -158,7 +158,7 @@ class Mounts:
                 agent,
                 rows=require_unchanged_root(peer.mounts),
                 failure=failure,
-                makes_devices=holds_devices(peer.pid),
+                makes_devices=containers.holds_devices(peer.pid),
                 host_paths=host_paths,
             )
 

@@ -60,10 +60,9 @@ class _BoxedSteps(Steps):
         """Start serving the box's relay and network."""
         if self._relay is not None:
             self._relay.hand_over()
-        listeners = self._boxed.box.listeners
-        if listeners is not None and self._run.listeners is not None:
+        if self._boxed.box.listeners is not None and self._run.listeners is not None:
             self._egress = Egress(
-                listeners,
+                self._boxed,
                 self._run.listeners,
                 self.job.module,
                 recording=self.call.recording,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.box.listeners import BoxListeners
+from airlock_daemon.boundary.box.choice import Boxed
 from airlock_daemon.boundary.brokers.egress.conversation import (
     EgressResult,
     converse,
@@ -54,7 +54,7 @@ class Egress:
 
     def __init__(
         self,
-        listeners: BoxListeners,
+        boxed: Boxed,
         end: socket.socket,
         module: Module,
         *,
@@ -64,10 +64,13 @@ class Egress:
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
-        """The box sends its listeners over `end`, which the caller owns.
+        """The box, which has listeners, sends them over `end`, which the caller owns.
 
         `peer` is the client of its command, and `caller` describes it.
         """
+        listeners = boxed.box.listeners
+        if listeners is None:
+            raise TypeError(module.name)
         self._peer = peer
         self._listeners = listeners
         self._end = end

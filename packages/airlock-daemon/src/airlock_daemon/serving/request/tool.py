@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import refuse_elsewhere
 from airlock_daemon.boundary.box.choice import Boxed, Maker
-from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.boundary.workspace.directory import enter
-from airlock_daemon.boundary.workspace.mapping import Mounts
+from airlock_daemon.boundary.workspace.directory import Mounts, enter
 from airlock_daemon.boundary.workspace.path_arguments import confine_paths, judge_paths
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.serving.request.execution import run_job
@@ -146,7 +143,7 @@ async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
         return
     where = await call.shared.containers.find_elsewhere()
     if where is not None:
-        refuse_elsewhere(module, where)
+        Maker.refuse_elsewhere(module, where)
 
 
 async def _confine_paths(
@@ -228,10 +225,9 @@ async def plan_tool(
             root=None if workspace.mounts is None else workspace.root,
         )
     else:
-        variables = build_boxed_environment(
+        variables = boxed.build_environment(
             module,
             generation.agent.profile,
-            boxed.box,
             daemon=daemon,
             search_path=programs.path,
             client=client,
