@@ -3,7 +3,7 @@
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.checking import Checked
 from airlock_modules import Module, PlainRules, evaluate, load_builtin
 from worlds import UNSAID, World
 
@@ -112,7 +112,7 @@ def test_unprotected_commands_are_told_once_a_class(world: World) -> None:
     world.write_shared_module("b", "/bin/sh", home)
     world.write_module("c", "/bin/sh", home.replace("home", "closed"))
     world.add_agent("other")
-    checked = check_files(world.locations)
+    checked = Checked.of(world.locations)
     assert [each.problem for each in checked.notes if each.name == "box"] == [
         '"home" is the box of a, b, which can read and send away every credential in your home',
         '"none" is the box of sh, which can do all that you can do on this host',

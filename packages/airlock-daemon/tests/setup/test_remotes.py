@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.checking import Checked
 from worlds import ANY_REF, World
 
 GRANT = '[git]\npush = ["github.com/acme/*"]\n'
@@ -66,7 +66,7 @@ def test_an_unfit_ssh_command_is_a_fault(tmp_path: Path, text: str, *, is_fit: b
     more = f"[env]\nset = {{ GIT_SSH_COMMAND = '{text.replace('{}', str(tmp_path))}' }}\n"
     for commands in ('["git"]', "[]", '["git-remote"]'):
         world.write_profile(more, commands=commands)
-        checked = check_files(world.locations)
+        checked = Checked.of(world.locations)
         assert [fault.name for fault in checked.faults] == ([] if is_fit else ["remotes"])
     world.write_module("git", "git")
     world.write_profile(more, commands='["git"]')
@@ -78,11 +78,11 @@ def test_who_names_no_place_is_called_unpinned(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile("", commands='["git-remote"]')
-    (note,) = (each for each in check_files(world.locations).notes if each.key == "git")
+    (note,) = (each for each in Checked.of(world.locations).notes if each.key == "git")
     assert note.name == "remotes"
     assert "agent my is unpinned" in note.problem
     world.write_profile(f"[git]\npush = []\n{ANY_REF}", commands='["git-remote"]')
-    assert check_files(world.locations).notes == ()
+    assert Checked.of(world.locations).notes == ()
 
 
 def test_which_refs_are_the_default_is_said(tmp_path: Path) -> None:
@@ -91,13 +91,13 @@ def test_which_refs_are_the_default_is_said(tmp_path: Path) -> None:
     enable(world, "git", "ssh")
     for commands in ('["git-remote"]', '["git"]'):
         world.write_profile(GRANT, commands=commands)
-        (note,) = (each for each in check_files(world.locations).notes if each.key == "git.refs")
+        (note,) = (each for each in Checked.of(world.locations).notes if each.key == "git.refs")
         assert "so that my may push to refs/heads/agent/** only" in note.problem
         assert note.remedy.endswith(f"write in [git]: {ANY_REF.strip()}")
     world.write_profile(GRANT + ANY_REF, commands=commands)
-    assert not any(each.key == "git.refs" for each in check_files(world.locations).notes)
+    assert not any(each.key == "git.refs" for each in Checked.of(world.locations).notes)
     world.write_profile("", commands='["ssh"]')
-    assert not any(each.key == "git.refs" for each in check_files(world.locations).notes)
+    assert not any(each.key == "git.refs" for each in Checked.of(world.locations).notes)
 
 
 def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
@@ -105,12 +105,12 @@ def test_that_git_runs_on_this_host_is_said(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile("", commands='["git"]')
-    unpinned, _, note = check_files(world.locations).notes
+    unpinned, _, note = Checked.of(world.locations).notes
     assert "agent my is unpinned" in unpinned.problem
     assert "git and its hooks run on this host, sandboxed" in note.problem
     assert 'grant commands = ["git-remote"]' in note.remedy
     world.write_module("git", "git")
-    notes = [each.problem for each in check_files(world.locations).notes]
+    notes = [each.problem for each in Checked.of(world.locations).notes]
     assert any("git and its hooks run on this host, without a box" in each for each in notes)
 
 
@@ -123,11 +123,11 @@ def test_ssh_is_unpinned_until_its_hosts_are_named(tmp_path: Path) -> None:
         (GRANT + ANY_REF, "but those of [git]"),
     ):
         world.write_profile(more, commands='["git-remote", "ssh"]')
-        (note,) = (each for each in check_files(world.locations).notes if each.key == "ssh")
+        (note,) = (each for each in Checked.of(world.locations).notes if each.key == "ssh")
         assert note.name == "remotes"
         assert says in note.problem
     world.write_profile(f"{GRANT}{ANY_REF}[ssh]\nhosts = []\n", commands='["git-remote", "ssh"]')
-    assert check_files(world.locations).notes == ()
+    assert Checked.of(world.locations).notes == ()
 
 
 def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_hosts_beside_an_ssh_that_does_not_heed_them_are_a_fault(tmp_path: Path)
         '[command]\nbin = "ssh"\nbroker = "none"\n[deny]\nargs = []\n'
     )
     world.write_profile("", commands='["ssh"]')
-    notes = [note.problem for note in check_files(world.locations).notes]
+    notes = [note.problem for note in Checked.of(world.locations).notes]
     assert any("the built-in ssh is a broker of the daemon" in note for note in notes)
     world.write_profile('[ssh]\nhosts = ["host"]\n', commands='["ssh"]')
-    (fault,) = check_files(world.locations).faults
+    (fault,) = Checked.of(world.locations).faults
     assert (fault.key, "which runs ssh on this host and ignores it" in fault.problem) == (
         "ssh",
         True,
@@ -166,7 +166,7 @@ def test_rules_that_nothing_applies_are_a_fault(
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile(f"[deny]\ngit = {rules}\n", commands='["git-remote"]')
-    faults = check_files(world.locations).faults
+    faults = Checked.of(world.locations).faults
     assert [fault.key for fault in faults] == ["deny.git"] * (told is not None)
     for fault in faults:
         assert fault.problem.startswith(told or "")
@@ -178,7 +178,7 @@ def test_rules_that_hold_for_the_git_of_this_host_alone_are_told(tmp_path: Path)
     world = World(tmp_path)
     enable(world, "git")
     world.write_profile(f"[deny]\ngit = {UNSEEN}\n", commands='["git"]')
-    findings = check_files(world.locations).findings
+    findings = Checked.of(world.locations).findings
     (finding,) = (each for each in findings if each.name == "remotes")
     assert finding.key == "deny.git"
     assert finding.problem.startswith('"push & --tags" has no effect on git-remote')
@@ -192,7 +192,7 @@ def test_rules_of_an_override_are_told_as_well(tmp_path: Path) -> None:
     world.write_module("git", "git", f'[deny]\nargs = ["push & --force", "gc"]\n{box}')
     for commands, told in (('["git"]', []), ('["git-remote"]', ['"gc" has no effect on git-r'])):
         world.write_profile("", commands=commands)
-        found = [each.problem for each in check_files(world.locations).findings]
+        found = [each.problem for each in Checked.of(world.locations).findings]
         found = [each for each in found if "no effect" in each]
         assert [problem[: len(told[0])] for problem in found] == told
 
@@ -205,13 +205,13 @@ def test_a_box_from_which_remotes_are_reached_counts_as_git_remote(tmp_path: Pat
     world.write_module("git", "/usr/bin/git", box)
     enable(world, "sh")
     world.write_profile(commands='["sh"]')
-    found = [str(each) for each in check_files(world.locations).findings]
+    found = [str(each) for each in Checked.of(world.locations).findings]
     assert any('"git-remote" is not enabled in config.toml' in each for each in found), found
     enable(world, "sh", "git")
     # From the box of another command they are reached where the profile grants git, too.
     for commands, is_told in (('["sh"]', False), ('["git"]', True)):
         world.write_profile(commands=commands)
-        notes = [str(each) for each in check_files(world.locations).notes]
+        notes = [str(each) for each in Checked.of(world.locations).notes]
         told = "agent my is unpinned: git-remote reaches all"
         assert any(told in each for each in notes) == is_told, notes
     world.write_profile(GRANT, commands='["git"]')
@@ -229,7 +229,7 @@ def test_a_host_of_ssh_that_is_one_of_git_is_said(
     enable(world, "git-remote", "ssh")
     grant = f'[git]\npush = ["git@host/x"]\n[ssh]\nhosts = ["{hosts}"]\n'
     world.write_profile(grant, commands='["git-remote", "ssh"]')
-    notes = [note for note in check_files(world.locations).notes if note.key == "ssh.hosts"]
+    notes = [note for note in Checked.of(world.locations).notes if note.key == "ssh.hosts"]
     assert [f'"{hosts}" is a host of [git] too' in note.problem for note in notes] == [
         True
     ] * is_told
@@ -250,9 +250,9 @@ def test_that_the_human_s_own_key_signs_is_said(tmp_path: Path) -> None:
     world = World(tmp_path)
     enable(world, "git-sign")
     world.write_profile("", commands='["git-sign"]')
-    (note,) = check_files(world.locations).notes
+    (note,) = Checked.of(world.locations).notes
     assert note.key == "sign.key"
     assert "commits of my are signed as your own" in note.problem
     (world.root / "key").touch()
     world.write_profile(f'[sign]\nkey = "{world.root}/key"\n', commands='["git-sign"]')
-    assert check_files(world.locations).notes == ()
+    assert Checked.of(world.locations).notes == ()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.credential import BadCredential, read_credential
+from airlock_daemon.setup.credential import Access, BadCredential
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets, Stored
 
@@ -28,7 +28,7 @@ def test_nobody_else_can_read_what_is_stored(state: State) -> None:
     """Whatever the umask is."""
     before = os.umask(0)
     try:
-        Secrets(state).store(Stored("anthropic"), "s3cret")
+        Secrets(state).store("anthropic", "s3cret")
         Secrets(state).find_placeholder_key("my")
     finally:
         os.umask(before)
@@ -37,12 +37,12 @@ def test_nobody_else_can_read_what_is_stored(state: State) -> None:
 
 def test_that_of_the_agent_counts_more(state: State) -> None:
     """Others have that of every agent, until it is removed."""
-    Secrets(state).store(Stored("gh"), "all")
-    Secrets(state).store(Stored("gh", "my"), "mine")
+    Secrets(state).store("gh", "all")
+    Secrets(state).store("gh", "mine", agent="my")
     assert [Secrets(state).find("gh", agent) for agent in ("my", "other")] == ["mine", "all"]
     assert [*Secrets(state).list_stored()] == [Stored("gh"), Stored("gh", "my")]
-    assert Secrets(state).remove(Stored("gh", "my"))
-    assert not Secrets(state).remove(Stored("gh", "my"))
+    assert Secrets(state).remove("gh", agent="my")
+    assert not Secrets(state).remove("gh", agent="my")
     assert Secrets(state).find("gh", "my") == "all"
     assert Secrets(state).find("../stored/gh", "my") is None
 
@@ -66,8 +66,8 @@ def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
     for agent in ("my", "my.key"):
         Secrets(state).find_placeholder_key(agent)
         Path(Secrets(state).make_worker_folder(agent), "key").write_text("x")
-        Secrets(state).store(Stored("gh", agent), "x")
-    Secrets(state).store(Stored("gh"), "x")
+        Secrets(state).store("gh", "x", agent=agent)
+    Secrets(state).store("gh", "x")
     Secrets(state).forget_agent("my")
     assert sorted(os.listdir(state.path("https"))) == ["my.key.ca", "my.key.placeholders"]
     assert [*Secrets(state).list_stored()] == [Stored("gh"), Stored("gh", "my.key")]
@@ -87,5 +87,5 @@ def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
 def test_a_credential_is_one_line_of_text(data: bytes, problem: str) -> None:
     """Anything else could end a header, or is no credential."""
     with pytest.raises(BadCredential, match=problem):
-        read_credential(data)
-    assert read_credential(b"  token\r\n") == "token"
+        Access.of_text(data)
+    assert Access.of_text(b"  token\r\n").token == "token"

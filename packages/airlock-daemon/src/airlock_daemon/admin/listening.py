@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from airlock_daemon.setup.paths import LOCK, NAMES, SOCKET
+from airlock_daemon.setup.paths import NAMES, SOCKET, Locations
 
 
 def list_sockets(path: str) -> Iterator[str]:
@@ -99,7 +99,7 @@ def is_locked(sockets_dir: str) -> bool:
     try:
         # A container that may write here could put a FIFO in its place, which would block open.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        lock = os.open(os.path.join(sockets_dir, LOCK), flags)
+        lock = os.open(os.path.join(sockets_dir, Locations.LOCK), flags)
     except OSError:
         return False
     try:

@@ -20,12 +20,11 @@ from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis, name_table
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.overrides import find_losses
-from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.profile import USE_REFS
+from airlock_daemon.setup.paths import MADE_BY_DOCKER, Locations
+from airlock_daemon.setup.profile import ANY_REFS, USE_REFS
 from airlock_daemon.setup.profile_findings import list_unseen_rules, name_rules
 from airlock_daemon.setup.remotes import find_unpinned, may_use_remotes, reaches_any
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trust import Programs, find_file_problem, name_user
 from airlock_daemon.setup.trusted_command import find_command_problem
 from airlock_modules import (
@@ -41,9 +40,6 @@ from airlock_modules import (
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
     from airlock_modules.apis.aws import Grant
-
-ANY_REFS = ("refs/heads/**", "refs/tags/**")
-"""Patterns of `[git] refs` for all branches and tags."""
 
 _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 
@@ -211,6 +207,54 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     unserved: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, locations: Locations, *, only: str | None = None) -> "Checked":
+        """Check all files, the built-in modules and the sockets directory.
+
+        `only` names an agent, and limits findings and notes to its files and commands.
+        """
+        faults = (
+            *named("built-in", find_builtin_faults()),
+            *named("sockets", find_unusable(locations.sockets_dir)),
+        )
+        try:
+            setup = Setup.load(locations)
+        except SetupError as error:
+            return cls(faults=(*faults, *_name(error.faults, locations)))
+        unserved = {
+            name: each.faults for name, each in setup.unserved.items() if only in (None, name)
+        }
+        everyone = {name: generation.agent for name, generation in setup.generations.items()}
+        agents = [agent for name, agent in everyone.items() if only in (None, name)]
+        own = [agent.modules.own for agent in agents]
+        ceiling, path = setup.config.ceiling, setup.search_path
+        odd = tuple(find_api_oddities(agents, ceiling, setup.state, path))
+        checked = cls(
+            faults=(
+                *faults,
+                *named("workspace", (each for one in unserved.values() for each in one)),
+            ),
+            findings=(
+                *_name(setup.warnings, locations),
+                *find_unseen_rules(agents, setup.config.ceiling),
+                *(each for each in odd if not each.is_note),
+            ),
+            notes=(
+                *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
+                *find_unprotected(agents, setup.config.ceiling),
+                *find_engines(agents, setup.config.ceiling),
+                *find_engine_grants(agents),
+                *find_unpinned(agents, setup.config.ceiling),
+                *find_default_refs(agents, setup.config.ceiling),
+                *find_git_on_host(agents, setup.config.ceiling),
+                *find_own_keys(agents, setup.config.ceiling),
+                *(each for each in odd if each.is_note),
+            ),
+            agents=tuple(everyone),
+            unserved=tuple(unserved),
+        )
+        return checked if only is None else _narrow(checked, setup, only)
+
     def describe(self, config_dir: str) -> Iterator[str]:
         """Yield each finding once: a line with the problem, and an indented one with the remedy.
 
@@ -236,49 +280,6 @@ def _lay_out(label: str, fault: Fault) -> Iterator[str]:
     else:
         yield label + said.removeprefix(f"{fault.source}: ")
         yield f"    {fault.source}: {fault.remedy}"
-
-
-def check_files(locations: Locations, *, only: str | None = None) -> Checked:
-    """Check all files, the built-in modules and the sockets directory.
-
-    `only` names an agent, and limits findings and notes to its files and commands.
-    """
-    faults = (
-        *named("built-in", find_builtin_faults()),
-        *named("sockets", find_unusable(locations.sockets_dir)),
-    )
-    try:
-        setup = Setup.load(locations)
-    except SetupError as error:
-        return Checked(faults=(*faults, *_name(error.faults, locations)))
-    unserved = {name: each.faults for name, each in setup.unserved.items() if only in (None, name)}
-    everyone = {name: generation.agent for name, generation in setup.generations.items()}
-    agents = [agent for name, agent in everyone.items() if only in (None, name)]
-    own = [agent.modules.own for agent in agents]
-    ceiling, path = setup.config.ceiling, setup.search_path
-    odd = tuple(find_api_oddities(agents, ceiling, setup.state, path))
-    checked = Checked(
-        faults=(*faults, *named("workspace", (each for one in unserved.values() for each in one))),
-        findings=(
-            *_name(setup.warnings, locations),
-            *find_unseen_rules(agents, setup.config.ceiling),
-            *(each for each in odd if not each.is_note),
-        ),
-        notes=(
-            *named("override", find_losses([setup.shared, *own], setup.config.ceiling)),
-            *find_unprotected(agents, setup.config.ceiling),
-            *find_engines(agents, setup.config.ceiling),
-            *find_engine_grants(agents),
-            *find_unpinned(agents, setup.config.ceiling),
-            *find_default_refs(agents, setup.config.ceiling),
-            *find_git_on_host(agents, setup.config.ceiling),
-            *find_own_keys(agents, setup.config.ceiling),
-            *(each for each in odd if each.is_note),
-        ),
-        agents=tuple(everyone),
-        unserved=tuple(unserved),
-    )
-    return checked if only is None else _narrow(checked, setup, only)
 
 
 def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
@@ -416,7 +417,7 @@ def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tup
     if source is None:
         return None
     word = source.words[0]
-    if source.kind == "stored" and Secrets(state).find(word, agent) is None:
+    if source.kind == "stored" and state.secrets.find(word, agent) is None:
         return f"no credential is stored for {word}", f"airlock login {word}"
     if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
         return f"{word} is not there", "create it, readable by you alone"
@@ -424,9 +425,6 @@ def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tup
         remedy = f'install it, or write [{api.module}] credential = {{ stored = "NAME" }}'
         return f'"{word}" is not an executable on the daemon\'s PATH', remedy
     return None
-
-
-DOCKER = "docker makes such a directory where a container mounts it before the daemon has started"
 
 
 def find_unusable(path: str) -> Iterator[Fault]:
@@ -476,5 +474,5 @@ def _may_write(directory: str) -> bool:
 
 
 def _say_owner(user: int) -> str:
-    reason = f" ({DOCKER})" if user == 0 else ""
+    reason = f" ({MADE_BY_DOCKER})" if user == 0 else ""
     return f"belongs to {name_user(user)}{reason}"

@@ -20,7 +20,6 @@ from airlock_daemon.setup.paths import (
     TRUSTSTORE,
 )
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import Secrets
 
 if TYPE_CHECKING:
     from airlock_daemon.setup.agents import AgentApis
@@ -138,7 +137,7 @@ def _find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str,
     held = {api.name: api for api in apis.apis if api.credential and api.credential.placeholder}
     if not held:
         return {}
-    key = Secrets(state).find_placeholder_key(agent)
+    key = state.secrets.find_placeholder_key(agent)
     return {
         name: make_placeholder(api.credential.placeholder, key, api.module)
         for name, api in held.items()

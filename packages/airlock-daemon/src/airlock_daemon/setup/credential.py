@@ -29,26 +29,6 @@ class BadCredential(ValueError):
     """An unusable credential; the message is a predicate: "has two lines"."""
 
 
-def read_credential(data: bytes) -> str:
-    """Extract the credential from a person's, file's or program's text, stripped of whitespace.
-
-    Raises BadCredential.
-    """
-    if len(data) > Secrets.MAX_LENGTH:
-        raise BadCredential(f"has more than {Secrets.MAX_LENGTH} bytes")
-    try:
-        value = data.decode().strip(" \t\r\n")
-    except UnicodeDecodeError:
-        raise BadCredential("is not UTF-8 text") from None
-    if not value:
-        raise BadCredential("is empty")
-    if "\n" in value:
-        raise BadCredential("has more than one line")
-    if not value.isprintable():
-        raise BadCredential("has control characters in it")
-    return value
-
-
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Access to an API: a token, or certificate and key in PEM, valid for `lasts_s` seconds."""
 
@@ -59,6 +39,26 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Omit the values, which no message may show."""
         return "Access()"
+
+    @classmethod
+    def of_text(cls, data: bytes) -> "Access":
+        """The token in a person's, file's or program's text, stripped of whitespace.
+
+        Raises BadCredential.
+        """
+        if len(data) > Secrets.MAX_LENGTH:
+            raise BadCredential(f"has more than {Secrets.MAX_LENGTH} bytes")
+        try:
+            value = data.decode().strip(" \t\r\n")
+        except UnicodeDecodeError:
+            raise BadCredential("is not UTF-8 text") from None
+        if not value:
+            raise BadCredential("is empty")
+        if "\n" in value:
+            raise BadCredential("has more than one line")
+        if not value.isprintable():
+            raise BadCredential("has control characters in it")
+        return cls(token=value)
 
     @classmethod
     def of_certificate(cls, data: bytes) -> "Access":

@@ -5,7 +5,7 @@ only some need, such as `kubeconfig`, they import from its own module.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -23,7 +23,7 @@ from airlock_daemon.setup.paths import (
     CLIENT_ENV,
     ENGINE,
     HTTPS,
-    LOCK,
+    MADE_BY_DOCKER,
     NAMES,
     PUBLISHED,
     SOCKET,
@@ -34,7 +34,7 @@ from airlock_daemon.setup.paths import (
     find_link,
     reserve,
 )
-from airlock_daemon.setup.profile import Identity, Mount, Profile
+from airlock_daemon.setup.profile import ANY_REFS, Identity, Mount, Profile
 from airlock_daemon.setup.remotes import find_contradictions, find_unpinned, reaches_remotes
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Noted, Notes, State
@@ -55,12 +55,13 @@ if TYPE_CHECKING:
     from airlock_modules.engine import DockerGrant
 
 __all__ = [
+    "ANY_REFS",
     "BRIDGED",
     "BUNDLE",
     "CLIENT_ENV",
     "ENGINE",
     "HTTPS",
-    "LOCK",
+    "MADE_BY_DOCKER",
     "NAMES",
     "PUBLISHED",
     "SOCKET",
@@ -133,6 +134,26 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
         words = find_transport(args)
         return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
+
+    def find_command_problem(
+        self, program: str, arguments: Iterable[str]
+    ) -> tuple[str, str] | None:
+        """Return who else could write this program or a file that it is given, and a remedy."""
+        from airlock_daemon.setup import trusted_command  # noqa: PLC0415
+
+        return trusted_command.find_command_problem(program, arguments, self.workspaces)
+
+    def names_written(self, text: str) -> bool:
+        """Whether an argument or a variable names a file that somebody else could write."""
+        from airlock_daemon.setup import trusted_command  # noqa: PLC0415
+
+        return trusted_command.find_words_problem((text,), self.workspaces) is not None
+
+    def find_loose_authorities(self, variables: Mapping[str, str]) -> Iterator[Fault]:
+        """Find what `variables` name of authorities of TLS that somebody else could write."""
+        from airlock_daemon.setup import trusted_command  # noqa: PLC0415
+
+        return trusted_command.find_loose_authorities(variables, self.workspaces)
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):

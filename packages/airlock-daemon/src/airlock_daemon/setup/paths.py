@@ -29,6 +29,9 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     REGISTRATION: ClassVar[str] = "agents.toml"
     """The name of a registration file beside config.toml."""
 
+    LOCK: ClassVar[str] = ".lock"
+    """The name of the file that the daemon locks in its sockets directory."""
+
     config_dir: str
     sockets_dir: str
     agents: str | None
@@ -93,9 +96,6 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
 
 # A sockets directory has for each agent NAME the sockets `NAME/*.sock`, and hard links to them.
 
-LOCK = ".lock"
-"""Locked by the daemon that serves the directory."""
-
 SOCKET = "airlock.sock"
 """The socket for commands, in its agent's directory. `NAME.sock` is a hard link to it."""
 
@@ -121,6 +121,11 @@ CLIENT_ENV = "client.env"
 
 BRIDGED = ("docker", "podman")
 """The engines whose own command can carry the sockets to their containers, by a bridge."""
+
+MADE_BY_DOCKER = (
+    "docker makes such a directory where a container mounts it before the daemon has started"
+)
+"""Why a socket's path, or the sockets directory, may be a directory of root."""
 
 _FOR_CONTAINERS = ".containers"
 

@@ -36,6 +36,9 @@ GIT_PROTOCOLS = ("ssh", "https", "http", "git")
 _REACHED = "allow"
 """The key of `[network]` for the agent's containers rather than for a command."""
 
+ANY_REFS = ("refs/heads/**", "refs/tags/**")
+"""Patterns of `[git] refs` for all branches and tags."""
+
 USE_REFS = (
     'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
     "delete = false"

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -19,6 +19,10 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.files import make_directory, read_exact, write_text
 from airlock_daemon.setup.profile import Identity
 from airlock_modules import Fault
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.bridge import BridgeVolumes
+    from airlock_daemon.setup.stored import Secrets
 
 BRIDGES = "bridges"
 """The directory of the notes on the volumes of bridges (`bridge.BridgeVolumes`)."""
@@ -124,6 +128,20 @@ class State(msgspec.Struct, frozen=True):
     def has_bridges(self) -> bool:
         """Whether any agent ever had a bridge."""
         return self.find(BRIDGES) is not None
+
+    @property
+    def secrets(self) -> "Secrets":
+        """What it has of stored credentials, keys and random ids."""
+        from airlock_daemon.setup.stored import Secrets  # noqa: PLC0415
+
+        return Secrets(self)
+
+    @property
+    def bridges(self) -> "BridgeVolumes":
+        """The volumes of bridges that are noted in it."""
+        from airlock_daemon.setup.bridge import BridgeVolumes  # noqa: PLC0415
+
+        return BridgeVolumes(self)
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -61,17 +61,18 @@ class Secrets(msgspec.Struct, frozen=True):
                 return text.removesuffix("\n")
         return None
 
-    def store(self, stored: Stored, value: str) -> None:
-        """Store a value from `read_credential`, replacing another."""
+    def store(self, name: str, value: str, *, agent: str | None = None) -> None:
+        """Store a value from `Access.of_text`, replacing another."""
         with self.state.changing():
-            self.state.write(stored.file, f"{value}\n")
+            self.state.write(Stored(name, agent).file, f"{value}\n")
 
-    def remove(self, stored: Stored) -> bool:
+    def remove(self, name: str, *, agent: str | None = None) -> bool:
         """Remove a value; False if there was none."""
-        if self.state.find(stored.file) is None:
+        file = Stored(name, agent).file
+        if self.state.find(file) is None:
             return False
         with self.state.changing():
-            self.state.write(stored.file, None)
+            self.state.write(file, None)
         return True
 
     def find_placeholder_key(self, agent: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.checking import Checked
 from boxing import PYTHON, mapped_world, needs_bubblewrap, write_boxes
 from engines import run_empty_engine
 from running import Daemon, read_until, request
@@ -131,7 +131,7 @@ def test_rules_that_bind_the_hosts_client_alone_are_told(world: World) -> None:
     """A container's own docker reaches `docker.sock` as it is, whatever an override says."""
     world.write_module("git", PYTHON, f'[deny]\nargs = ["run & --privileged"]\n{BOX}')
     world.write_profile('[deny]\ngit = ["build"]\n')
-    told = check_files(world.locations).findings
+    told = Checked.of(world.locations).findings
     found = [each for each in told if "bounds this host's git alone" in each.problem]
     assert [each.key for each in found] == ["deny", "deny.git"]
     assert all("[docker] of the profile" in each.remedy for each in found)
@@ -140,11 +140,11 @@ def test_rules_that_bind_the_hosts_client_alone_are_told(world: World) -> None:
 def test_a_person_is_told_what_is_shared(world: World) -> None:
     """By check, and at the start; not for a rootless engine of the agent's own."""
     told = "git starts containers on your docker engine: they share this host's kernel"
-    notes = check_files(world.locations).notes
+    notes = Checked.of(world.locations).notes
     assert [each.problem for each in notes if each.key == "sandbox.brokers"] == [told]
     with serve(world, "/nowhere/engine") as daemon:
         daemon.stop()
         assert told in daemon.messages()
     world.write_profile('[docker]\nengine = "unix:///run/user/1000/docker.sock"\n')
-    notes = check_files(world.locations).notes
+    notes = Checked.of(world.locations).notes
     assert [each for each in notes if each.key == "sandbox.brokers"] == []

@@ -229,7 +229,7 @@ async def test_a_volume_that_stays_again_is_noted_still(engine: Engine) -> None:
     engine.volumes.release(volume)
     engine.break_off("volume rm")
     (left,) = engine.volumes.list_all()
-    await remove_volume(command, engine.volumes, left)
+    await remove_volume(command, engine.state, left)
     assert engine.volumes.list_all() == [left]
 
 

@@ -14,7 +14,7 @@ import pytest
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.setup.paths import ENGINE, HTTPS, LOCK, NAMES, SOCKET, find_link
+from airlock_daemon.setup.paths import ENGINE, HTTPS, NAMES, SOCKET, Locations, find_link
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:
@@ -118,7 +118,7 @@ def test_who_looks_whether_there_is_a_daemon_keeps_none_from_starting(
 ) -> None:
     """`doctor` takes the lock for a moment, and a daemon that starts then waits for that."""
     open_directory(tmp_path / "sockets").close()
-    looking = os.open(tmp_path / "sockets" / LOCK, os.O_RDONLY)
+    looking = os.open(tmp_path / "sockets" / Locations.LOCK, os.O_RDONLY)
     fcntl.flock(looking, fcntl.LOCK_SH)
     monkeypatch.setattr(time, "sleep", lambda _: os.close(looking))
     open_directory(tmp_path / "sockets").close()

@@ -19,7 +19,8 @@ from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.request import sources
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.setup.stored import Secrets, Stored
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.stored import Secrets
 from airlock_modules.apis import Api, Credential, Source
 from airlock_modules.apis.aws import Grant
 from worlds import World
@@ -220,7 +221,7 @@ async def test_a_file_that_somebody_else_chooses_is_not_read(host: Host) -> None
     through.symlink_to(inside)
     for path in (inside, through):
         assert "reached through a workspace" in await host.fail(api("file", str(path)))
-    Secrets(host.state).store(Stored("svc"), CANARY)
+    Secrets(host.state).store("svc", CANARY)
     stored = host.state.path("stored/svc")
     assert "is not read: it lies in " in await host.fail(api("file", stored))
     own.chmod(0o666)
@@ -253,7 +254,7 @@ async def test_a_variable_of_the_daemon_has_the_credential(host: Host) -> None:
 async def test_a_stored_credential_is_used_at_once(host: Host) -> None:
     """The hint of a missing one is the command that stores it."""
     assert (await host.fail(api("stored", "svc"))).endswith("airlock login svc")
-    Secrets(host.state).store(Stored("svc"), "token")
+    Secrets(host.state).store("svc", "token")
     assert await host.get(api("stored", "svc")) == "token"
 
 
@@ -572,7 +573,7 @@ async def test_a_command_whose_argument_an_agent_can_write_is_not_run(
     assert "is not run: " in said
     assert "a workspace" in said or "is writable for everybody" in said
     assert not host.runs.exists()
-    monkeypatch.setattr(sources, "find_command_problem", lambda *_: None)
+    monkeypatch.setattr(Generation, "find_command_problem", lambda *_: None)
     with suppress(Failed):
         await host.sources.get(host.agent, wanted)
     assert host.count == 1
@@ -609,7 +610,7 @@ async def test_a_variable_of_the_profile_that_leads_into_a_workspace_is_withheld
     wanted = host.command('echo "$AWS_PROFILE${AWS_CONFIG_FILE+:configured}"')
     assert await host.get(wanted) == "readonly"
     host.reload()
-    monkeypatch.setattr(sources, "find_words_problem", lambda *_: None)
+    monkeypatch.setattr(Generation, "names_written", lambda *_: False)
     assert await host.get(wanted) == "readonly:configured"
 
 

@@ -37,8 +37,7 @@ from airlock_daemon.admin.service.manager import Program, find_manager, start_in
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.setup.bridge import BridgeVolumes
-from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.checking import Checked
 from airlock_daemon.setup.generation import (
     Config,
     Generation,
@@ -50,7 +49,6 @@ from airlock_daemon.setup.generation import (
 )
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.status import Reload
-from airlock_daemon.setup.stored import Secrets
 from airlock_modules import DEFAULT_REFS, GIT_REMOTE
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -165,7 +163,7 @@ def add_agent(
     ) as plan:
         state = Config.locate_state(locations)
         _note(state, new.directory, plan.noted)
-        checked = check_files(locations, only=name)
+        checked = Checked.of(locations, only=name)
         if checked.faults:
             print_message("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
@@ -262,8 +260,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
             f"docker now: docker ps -a --filter label={LABEL}={name}"
         )
     # Last: a daemon that still serves the agent would make them again.
-    Secrets(state).forget_agent(name)
-    volumes = BridgeVolumes(state)
+    state.secrets.forget_agent(name)
+    volumes = state.bridges
     # Another agent of this name must not be behind the sockets that its containers mount.
     if (volume := volumes.find(name)) is not None:
         volumes.release(volume)
@@ -443,7 +441,7 @@ def _list_logins(
     names = dict.fromkeys(
         each.source.words[0] for each in held if each and each.source.kind == "stored"
     )
-    secrets = Secrets(setup.state)
+    secrets = setup.state.secrets
     return tuple(
         choose_login(application, each) for each in names if secrets.find(each, agent) is None
     )

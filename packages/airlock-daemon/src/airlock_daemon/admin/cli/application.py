@@ -19,7 +19,7 @@ from airlock_daemon.setup.status import DaemonStatus
 from airlock_modules import Fault
 
 if TYPE_CHECKING:
-    from airlock_daemon.setup.generation import Generation, LogConfig, Setup
+    from airlock_daemon.setup.generation import Generation, LogConfig, Setup, State
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,12 +119,18 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
         Leaves out the workspaces of agents whose profiles cannot be read; faults are no errors.
         """
-        from airlock_daemon.setup.agents import Agent, read_registration  # noqa: PLC0415
+        from airlock_daemon.setup.generation import Agent, read_registration  # noqa: PLC0415
 
         files = self.find_files()
         registered = read_registration(files.agents, faults=[]) if files.agents else {}
         agents = Agent.list_readable(registered)
         return (*(mount.source for each in agents for mount in each.mounts), files.homes_dir)
+
+    def locate_state(self) -> "State":
+        """The state directory, which config.toml may name."""
+        from airlock_daemon.setup.config import Config  # noqa: PLC0415
+
+        return Config.locate_state(self.locations)
 
     def load_log_config(self) -> "LogConfig":
         """`[log]` of config.toml, ignoring faults of other tables; raises SetupError."""

@@ -8,7 +8,7 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.migrate import advise
-from airlock_daemon.setup.checking import Checked, check_files
+from airlock_daemon.setup.checking import Checked
 from airlock_daemon.setup.generation import Locations
 
 
@@ -38,7 +38,7 @@ def check(
     if advice is not None and not advice.can_serve:
         checked = Checked(faults=(advice.finding,))
     else:
-        checked = check_files(locations)
+        checked = Checked.of(locations)
     if advice is not None and advice.can_serve:
         findings = (advice.finding, *checked.findings)
         checked = msgspec.structs.replace(checked, findings=findings)

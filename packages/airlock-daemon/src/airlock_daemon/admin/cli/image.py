@@ -14,7 +14,6 @@ import msgspec
 from airlock_daemon.boundary.identity.engine_info import EngineInfo
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import State, leads_through
-from airlock_daemon.setup.stored import Secrets
 from airlock_wire import quote
 
 ENGINE = "docker"
@@ -131,7 +130,7 @@ def list_running(program: str, agent: str, state: State, *, named: str = "") -> 
     """
     from airlock_modules.engine import IMAGE_LABEL, Ownership  # noqa: PLC0415 - few need it
 
-    ownership = Ownership(agent, Secrets(state).find_installation())
+    ownership = Ownership(agent, state.secrets.find_installation())
     host = ("--host", f"unix://{named}") if named else ()
     form = f'{{{{.Names}}}} {{{{.Label "{IMAGE_LABEL}"}}}}'
     filters = (f"--filter=label={each}" for each in ownership.filters)

@@ -17,7 +17,7 @@ from airlock_daemon.admin.service.manager import Program, find_manager, install,
 from airlock_daemon.files import make_directory, read_exact
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.checking import Checked
 from airlock_daemon.setup.generation import Locations, LogConfig
 
 _ADD = "airlock agent add NAME --workspace DIR"
@@ -57,7 +57,7 @@ def _install(application: Application) -> Iterator[str]:
     registration = application.find_registration().path or application.locations.registration_file
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
-    checked = check_files(locations)
+    checked = Checked.of(locations)
     # A new file's only fault is that it enables nothing, which is expected.
     is_new = read_exact(locations.config_file) == STARTER and len(checked.faults) == 1
     if not is_new:

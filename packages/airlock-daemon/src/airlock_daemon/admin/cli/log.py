@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -32,7 +32,9 @@ from airlock_daemon.admin.log import (
 )
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.audit.record import Line, LogFile
-from airlock_daemon.setup.config import LogConfig
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.generation import LogConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -320,7 +322,7 @@ def _find(repository: str, application: Application) -> witness.Repository:
     return witness.Repository(directory=repository, written=application.list_written())
 
 
-def _find_log(application: Application) -> LogConfig:
+def _find_log(application: Application) -> "LogConfig":
     config = application.load_log_config()
     if config.path == "-":
         raise AirlockError(

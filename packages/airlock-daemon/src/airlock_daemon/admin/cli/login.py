@@ -10,9 +10,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.output import list_rows, print_message
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
-from airlock_daemon.setup.config import Config
-from airlock_daemon.setup.credential import BadCredential, read_credential
-from airlock_daemon.setup.stored import Secrets, Stored
+from airlock_daemon.setup.credential import Access, BadCredential
 from airlock_modules import is_name
 from airlock_wire import quote
 
@@ -54,59 +52,58 @@ def login(
 
     Without a name it lists what is stored: name, agent (* for all), and the agents that use it.
     """
-    secrets = Secrets(Config.locate_state(application.locations))
+    secrets = application.locate_state().secrets
     if name is None:
         if remove or agent is not None:
             raise typer.BadParameter("name the credential", param_hint="NAME")
-        _list(application, secrets)
+        _list(application)
         return
-    stored = Stored(name, agent)
-    _check(application, stored)
+    _check(application, name, agent)
     if remove:
-        if not secrets.remove(stored):
+        if not secrets.remove(name, agent=agent):
             raise AirlockError(
-                f"nothing is stored as {name} {_describe(stored)}",
+                f"nothing is stored as {name} {_describe(agent)}",
                 hint="what is stored: airlock login",
             )
-        print_message(f"{name} {_describe(stored)} is removed")
+        print_message(f"{name} {_describe(agent)} is removed")
         return
-    secrets.store(stored, _read(stored))
-    print_message(f"{name} is stored {_describe(stored)}")
-    _tell_users(application, stored)
+    secrets.store(name, _read(name, secrets.MAX_LENGTH), agent=agent)
+    print_message(f"{name} is stored {_describe(agent)}")
+    _tell_users(application, name, agent)
 
 
-def _check(application: Application, stored: Stored) -> None:
+def _check(application: Application, name: str, agent: str | None) -> None:
     """Refuse invalid names, and an agent that is not registered."""
-    if not is_name(stored.name):
+    if not is_name(name):
         raise AirlockError(
-            f"{quote(stored.name)} is no name for a credential",
+            f"{quote(name)} is no name for a credential",
             hint="name it as the module of its API, with letters, digits, dots, - and _",
         )
-    if stored.agent is not None:
-        application.load_agent(stored.agent)
+    if agent is not None:
+        application.load_agent(agent)
 
 
-def _read(stored: Stored) -> str:
+def _read(name: str, max_length: int) -> str:
     if sys.stdin.isatty():
         try:
-            data = getpass.getpass(f"credential for {stored.name} (not shown): ").encode()
+            data = getpass.getpass(f"credential for {name} (not shown): ").encode()
         except (EOFError, KeyboardInterrupt):
             raise Declined("nothing was stored") from None
     else:
-        data = sys.stdin.buffer.read(Secrets.MAX_LENGTH + 1)
+        data = sys.stdin.buffer.read(max_length + 1)
     try:
-        return read_credential(data)
+        return Access.of_text(data).token
     except BadCredential as error:
         raise AirlockError(
             f"nothing was stored: what was read {error}",
-            hint=f"give the credential alone, on one line: airlock login {stored.name}",
+            hint=f"give the credential alone, on one line: airlock login {name}",
         ) from None
 
 
-def _list(application: Application, secrets: Secrets) -> None:
-    found = [*secrets.list_stored()]
+def _list(application: Application) -> None:
+    found = [*application.locate_state().secrets.list_stored()]
     agents = _list_agents(application)
-    rows = [(each, _find_users(agents, each)) for each in found]
+    rows = [(each, _find_users(agents, each.name, each.agent)) for each in found]
     if not found and not application.json:
         print_message("nothing is stored", "hint: airlock login NAME")
     cells = [(each.name, each.agent or "*", ",".join(used) or "-") for each, used in rows]
@@ -116,27 +113,27 @@ def _list(application: Application, secrets: Secrets) -> None:
     )
 
 
-def _tell_users(application: Application, stored: Stored) -> None:
+def _tell_users(application: Application, stored: str, agent: str | None) -> None:
     """Print whose requests get the credential from now on, or what they lack."""
     agents = _list_agents(application)
-    used = _find_users(agents, stored)
+    used = _find_users(agents, stored, agent)
     others = [
         name
         for name, apis in agents.items()
-        if stored.agent in (None, name) and any(api.module == stored.name for api in apis)
+        if agent in (None, name) and any(api.module == stored for api in apis)
     ]
     if used:
         print_message(f"it is put into requests of {', '.join(used)}; no container has it")
     elif others:
         print_message(
-            f"note: {others[0]} has another credential for {stored.name}",
-            f"hint: to use this one, write in its airlock.toml, below [{stored.name}]: "
-            f'credential = {{ stored = "{stored.name}" }}{AND_RELOAD}',
+            f"note: {others[0]} has another credential for {stored}",
+            f"hint: to use this one, write in its airlock.toml, below [{stored}]: "
+            f'credential = {{ stored = "{stored}" }}{AND_RELOAD}',
         )
     else:
         print_message(
             "note: no agent uses it yet",
-            f"hint: add {stored.name} to commands of an airlock.toml, and to [commands] enable of "
+            f"hint: add {stored} to commands of an airlock.toml, and to [commands] enable of "
             f"config.toml{AND_RELOAD}",
         )
 
@@ -150,11 +147,13 @@ def _list_agents(application: Application) -> "Mapping[str, tuple[Api, ...]]":
     return {name: generation.apis.apis for name, generation in setup.generations.items()}
 
 
-def _find_users(agents: "Mapping[str, tuple[Api, ...]]", stored: Stored) -> list[str]:
+def _find_users(
+    agents: "Mapping[str, tuple[Api, ...]]", stored: str, agent: str | None
+) -> list[str]:
     return [
         name
         for name, apis in agents.items()
-        if stored.agent in (None, name) and any(_uses(api, stored.name) for api in apis)
+        if agent in (None, name) and any(_uses(api, stored) for api in apis)
     ]
 
 
@@ -163,5 +162,5 @@ def _uses(api: "Api", name: str) -> bool:
     return source is not None and source.kind == "stored" and source.words == (name,)
 
 
-def _describe(stored: Stored) -> str:
-    return "for every agent" if stored.agent is None else f"for agent {stored.agent}"
+def _describe(agent: str | None) -> str:
+    return "for every agent" if agent is None else f"for agent {agent}"

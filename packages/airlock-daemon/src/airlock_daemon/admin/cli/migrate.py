@@ -13,7 +13,7 @@ from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.output import print_message
 from airlock_daemon.admin.migrate.planning import Migration, list_service_options
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.checking import Checked
 from airlock_daemon.setup.generation import Locations
 
 
@@ -60,7 +60,7 @@ def migrate(
         raise AirlockError(
             "interrupted: nothing was changed", hint="run it again when you like"
         ) from None
-    checked = check_files(msgspec.structs.replace(locations, agents=locations.registration_file))
+    checked = Checked.of(msgspec.structs.replace(locations, agents=locations.registration_file))
     application.print(plan.dump(), (*plan.describe_result(), *_list_next_steps(locations)))
     print_message(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
     if checked.faults:

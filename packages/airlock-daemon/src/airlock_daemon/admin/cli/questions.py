@@ -21,7 +21,6 @@ from airlock_daemon.admin.listening import connect
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup import answering
-from airlock_daemon.setup.config import Config
 from airlock_wire import quote
 
 # Lines of a detail in a list; a question by its id is shown whole.
@@ -56,7 +55,7 @@ def asking(
             f"no daemon of this user serves {locations.sockets_dir} by {locations.config_file}",
             hint="name its --config and --sockets, or start one: airlock start",
         )
-    path = answering.locate_control(Config.locate_state(locations), locations.sockets_dir)
+    path = answering.locate_control(application.locate_state(), locations.sockets_dir)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         if not connect(connection, path):
             raise AirlockError(

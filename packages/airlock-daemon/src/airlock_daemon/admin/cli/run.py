@@ -55,7 +55,6 @@ from airlock_daemon.admin.cli.wiring import (
 )
 from airlock_daemon.admin.listening import is_served
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.status import DaemonStatus
@@ -239,7 +238,7 @@ def run(
             sockets_dir=setup.locations.sockets_dir,
             agent=agent,
             accepts_engine=generation.agent.profile.engine_socket,
-            volumes=BridgeVolumes(setup.state).list_all() if said else (),
+            volumes=setup.state.bridges.list_all() if said else (),
             list_mounts=lambda container: list_mounts(engine, container),
         )
     )

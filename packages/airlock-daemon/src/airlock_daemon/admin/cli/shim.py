@@ -10,8 +10,8 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.files import replacing
+from airlock_daemon.setup.generation import Programs
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.trust import Programs
 
 _NAME = "airlock-shim"
 # A socket path that every release's shim contains.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
+from airlock_daemon.setup.bridge import BridgeVolume
 from airlock_daemon.setup.generation import SOCKET_DIRECTORY, Agent, Setup
 from airlock_daemon.setup.human_git import ShimSettings
 from airlock_modules import GIT_REMOTE, GIT_SIGN
@@ -193,7 +193,7 @@ def find_volume(setup: Setup, agent: Agent) -> BridgeVolume | None:
     engine = agent.profile.bridge
     if engine is None:
         return None
-    volume = BridgeVolumes(setup.state).make(agent.name, engine)
+    volume = setup.state.bridges.make(agent.name, engine)
     if volume.engine != engine:
         raise AirlockError(
             f"[bridge] of agent {agent.name} names {engine}, and its volume is at {volume.engine}",

@@ -26,8 +26,15 @@ from airlock_daemon.admin.listening import connect, find_silence, is_locked, is_
 from airlock_daemon.admin.migrate import advise
 from airlock_daemon.admin.service.manager import find_manager
 from airlock_daemon.files import Finding, read_exact
-from airlock_daemon.setup.checking import DOCKER, find_unusable
-from airlock_daemon.setup.generation import NAMES, PUBLISHED, Programs, list_deciding, name_user
+from airlock_daemon.setup.checking import find_unusable
+from airlock_daemon.setup.generation import (
+    MADE_BY_DOCKER,
+    NAMES,
+    PUBLISHED,
+    Programs,
+    list_deciding,
+    name_user,
+)
 from airlock_daemon.setup.status import DaemonStatus
 
 _RELOAD = "airlock reload"
@@ -147,7 +154,7 @@ def _check_sockets(around: Surroundings) -> Iterator[Problem]:
         remove = f"look at what is in it, then: rm -r {quoted}" if is_full else f"rmdir {quoted}"
         yield Problem(
             path,
-            f"is a directory and no socket: {DOCKER}",
+            f"is a directory and no socket: {MADE_BY_DOCKER}",
             f"{remove} (with sudo if it belongs to root), and start the container again",
         )
     for path in list_sockets(directory):

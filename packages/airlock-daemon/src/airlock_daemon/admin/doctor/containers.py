@@ -18,7 +18,6 @@ from airlock_daemon.boundary.identity.engine_sockets import find_engine_socket, 
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import MountTable, read_own_mounts, read_process_file
-from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.generation import container_directory
 from airlock_wire import quote
 
@@ -94,8 +93,7 @@ def check_bridges(around: Surroundings) -> Iterator[Problem]:
         name: (generation, generation.agent.profile.bridge)
         for name, generation in around.setup.generations.items()
     }
-    volumes = BridgeVolumes(around.setup.state)
-    for volume in volumes.list_all():
+    for volume in around.setup.state.bridges.list_all():
         if bridges.get(volume.agent, (None, None))[1] is None:
             remedy = "end the containers that mount it, and start the daemon again"
             problem = f"has the volume {volume.name} of a bridge that no agent has now"
@@ -117,7 +115,7 @@ def check_bridges(around: Surroundings) -> Iterator[Problem]:
             )
             yield Note(source, problem, f"remove [bridge] there{AND_RELOAD}", is_note=True)
         if around.status is not None:
-            own = volumes.find(name)
+            own = around.setup.state.bridges.find(name)
             yield from _find_broken_bridge(program, engine, name, own.name if own else None)
 
 

@@ -14,7 +14,6 @@ import msgspec
 
 from airlock_daemon.admin.log.chain import Head, read_heads
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.trust import Programs, leads_through
 from airlock_wire import quote
 
 _FILE = "heads"
@@ -55,6 +54,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
         git follows symlinks in its own directory when it writes: an agent could choose the file.
         """
+        from airlock_daemon.setup.generation import leads_through  # noqa: PLC0415
+
         for place in self._list_places():
             for each in self.written:
                 if leads_through(place, (each,)):
@@ -79,6 +80,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         `content` is its standard input. Raises GitError where it ends with another status than 0,
         and AirlockError where there is no git, or it does not end.
         """
+        from airlock_daemon.setup.generation import Programs  # noqa: PLC0415
+
         path = Programs.of(None, workspaces=self.written, warnings=[]).path
         program = Programs(path).find("git")
         if program is None:

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from airlock_daemon.admin.service import read_foreign_unit
-from airlock_daemon.setup.paths import LOCK, Locations
+from airlock_daemon.setup.paths import Locations
 
 if TYPE_CHECKING:
     from airlock_daemon.admin.migrate.layout import Advice
@@ -36,7 +36,7 @@ def _may_be_earlier(locations: Locations) -> bool:
     return (
         not beside.isdisjoint(EARLY)
         or any(name.endswith((MIGRATING, ".sock")) for name in (*beside, *sockets))
-        or (LOCK not in sockets and _is_open(locations.sockets_dir))
+        or (Locations.LOCK not in sockets and _is_open(locations.sockets_dir))
         or read_foreign_unit(os.path.expanduser("~")) is not None
     )
 

@@ -7,8 +7,7 @@ import msgspec
 
 from airlock_daemon.admin.migrate.layout import Layout
 from airlock_daemon.admin.toml_edit import edit, extend_array
-from airlock_daemon.setup.checking import ANY_REFS
-from airlock_daemon.setup.generation import Modules, reaches_remotes
+from airlock_daemon.setup.generation import ANY_REFS, Modules, reaches_remotes
 from airlock_daemon.setup.overrides import find_losses
 from airlock_modules import DEFAULT_REFS, Module
 

@@ -14,7 +14,7 @@ from airlock_daemon.admin.migrate import EARLY, MIGRATING
 from airlock_daemon.admin.service import read_foreign_unit
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.files import Finding, read_exact
-from airlock_daemon.setup.paths import LOCK, Locations
+from airlock_daemon.setup.paths import Locations
 
 Layout = Literal["none", "v0.1", "v0.2", "v0.3", "v0.4", "ours", "unknown"]
 """A release, no files, this release's own files, or unknown ones."""
@@ -130,7 +130,7 @@ def look(locations: Locations) -> Signs:
         profiles=tuple(list_modules(os.path.join(directory, "profiles"))),
         sockets=tuple(_find_sockets(locations.sockets_dir)),
         is_open=is_beside and _is_open(locations.sockets_dir),
-        is_known=os.path.lexists(os.path.join(locations.sockets_dir, LOCK)),
+        is_known=os.path.lexists(os.path.join(locations.sockets_dir, Locations.LOCK)),
         unit=unit,
         unfinished=find_unfinished(directory),
     )

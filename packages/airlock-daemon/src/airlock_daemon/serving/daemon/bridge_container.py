@@ -30,7 +30,7 @@ from airlock_daemon.serving.daemon.engine_command import (
 )
 from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request import DaemonState, log
-from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
+from airlock_daemon.setup.bridge import BridgeVolume
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import NAMES, SOCKET_DIRECTORY, Generation, State
 from airlock_daemon.threads import run_in_thread
@@ -71,7 +71,7 @@ class BridgeContainer:
         self._agent = agent
         self._engine = engine
         self._directory = directory
-        self._volumes = BridgeVolumes(state)
+        self._state = state
         self._bridge: Bridge | None = None
         self._shim = ""
         self._volume: BridgeVolume | None = None
@@ -83,7 +83,7 @@ class BridgeContainer:
     def is_current(self) -> bool:
         """Whether its volume is still that of the agent, which may be another one of this name."""
         try:
-            return self._volume in (None, self._volumes.find(self._agent))
+            return self._volume in (None, self._state.bridges.find(self._agent))
         except AirlockError:
             # Another one tells of it, as it has no volume.
             return False
@@ -119,7 +119,7 @@ class BridgeContainer:
     async def remove(self) -> None:
         """Remove the container and the volume, which nothing serves any more. Logs what stays."""
         if self._volume is not None:
-            await remove_volume(self._engine, self._volumes, self._volume)
+            await remove_volume(self._engine, self._state, self._volume)
 
     async def _run_one(self, serve: Serve, requests: trio.Nursery) -> None:
         """Start a container, and carry its connections to its end. Raises AirlockError."""
@@ -143,11 +143,11 @@ class BridgeContainer:
 
     async def _find_volume(self) -> BridgeVolume:
         """The agent's volume at this engine. Raises AirlockError."""
-        volume = self._volumes.make(self._agent, self._engine.name)
+        volume = self._state.bridges.make(self._agent, self._engine.name)
         if volume.engine != self._engine.name:
             # [bridge] has named another engine while no daemon ran.
-            await remove_volume(self._engine.find(volume.engine), self._volumes, volume)
-            volume = self._volumes.make(self._agent, self._engine.name)
+            await remove_volume(self._engine.find(volume.engine), self._state, volume)
+            volume = self._state.bridges.make(self._agent, self._engine.name)
         return volume
 
     async def _attend(self, process: trio.Process, serve: Serve, requests: trio.Nursery) -> None:
@@ -292,14 +292,13 @@ def make_bridge(
 
 async def remove_stale_volumes(bridged: Collection[str], state: State, shared: DaemonState) -> None:
     """Remove the volumes of bridges that none of the agents `bridged` has."""
-    volumes = BridgeVolumes(state)
     try:
-        left = [each for each in volumes.list_all() if each.agent not in bridged]
+        left = [each for each in state.bridges.list_all() if each.agent not in bridged]
     except AirlockError as error:
         log.warning("%s; %s", error.message, error.hint)
         return
     for volume in left:
-        await remove_volume(_find_engine(volume.engine, shared), volumes, volume)
+        await remove_volume(_find_engine(volume.engine, shared), state, volume)
 
 
 def _find_engine(name: str, shared: DaemonState) -> EngineCommand:

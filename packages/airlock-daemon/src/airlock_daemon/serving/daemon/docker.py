@@ -38,7 +38,6 @@ from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Reserved, State, leads_through
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.threads import run_in_thread
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership, Root, is_below
 from airlock_modules.operation import Operation
@@ -110,9 +109,7 @@ class DockerService:
             log.warning("%s", problem)
 
     def _find_ownership(self) -> Ownership:
-        return Ownership(
-            self._agent.generation.agent.name, Secrets(self._state).find_installation()
-        )
+        return Ownership(self._agent.generation.agent.name, self._state.secrets.find_installation())
 
     async def _converse(self, connection: socket.socket) -> None:
         try:

@@ -13,8 +13,8 @@ import trio
 
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.serving.request import log
-from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
-from airlock_daemon.setup.generation import BRIDGED, SOCKET_DIRECTORY
+from airlock_daemon.setup.bridge import BridgeVolume
+from airlock_daemon.setup.generation import BRIDGED, SOCKET_DIRECTORY, State
 from airlock_daemon.setup.shim_program import INSTALL, find_shim
 from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote
@@ -184,9 +184,7 @@ def list_labels(volume: BridgeVolume) -> tuple[str, ...]:
     return tuple(f"--label={mark}" for mark in marks)
 
 
-async def remove_volume(
-    engine: EngineCommand, volumes: BridgeVolumes, volume: BridgeVolume
-) -> None:
+async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolume) -> None:
     """Remove a bridge's containers and volumes, and the note of them.
 
     What cannot be removed is logged, taken from its agent, and tried again by the next daemon.
@@ -197,7 +195,7 @@ async def remove_volume(
         await engine.end_containers(volume, label=BridgeVolume.COPIES_LABEL)
         for name in (volume.home, volume.name):
             await engine.remove_volume(name)
-        volumes.forget(volume)
+        state.bridges.forget(volume)
     except AirlockError as error:
         log.warning(
             "the volume %s, which no agent has now, stays at %s: %s; end the containers that mount "
@@ -205,7 +203,7 @@ async def remove_volume(
             *(volume.name, engine.name, error.message, engine.name, volume.name, volume.home),
         )
         try:
-            volumes.release(volume)
+            state.bridges.release(volume)
         except AirlockError as unwritten:
             log.warning("%s; %s", unwritten.message, unwritten.hint)
 

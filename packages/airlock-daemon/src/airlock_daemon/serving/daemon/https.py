@@ -38,7 +38,6 @@ from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import PUBLISHED, Generation, State, container_directory
-from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.threads import run_in_thread
 
 # Seconds before a worker that ended by itself is restarted.
@@ -345,7 +344,7 @@ class HttpsService:
             apis=tuple(each.without_rules() for each in apis.apis),
             network=apis.network,
             placeholders=client.placeholders,
-            keys=os.path.join(Secrets(state).make_worker_folder(name), "key"),
+            keys=os.path.join(state.secrets.make_worker_folder(name), "key"),
             published=self._published,
             variables={each: variables[each] for each in BASE if each in variables},
         )

@@ -370,7 +370,7 @@ def _list_wanted(generation: Generation) -> Iterator[str]:
     if is_asking:
         yield "serving.request.approvals"
     if generation.apis:
-        yield from ("serving.daemon.https", _CONTAINERS)
+        yield from ("serving.daemon.https", _CONTAINERS, "setup.trusted_command")
     if agent.profile.bridge is not None:
         yield "serving.daemon.bridge_container"
     if generation.docker is not None:

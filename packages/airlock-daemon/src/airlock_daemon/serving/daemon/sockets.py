@@ -19,9 +19,9 @@ from airlock_daemon.serving.daemon.store import SocketStore
 from airlock_daemon.setup.generation import (
     CLIENT_ENV,
     HTTPS,
-    LOCK,
     PUBLISHED,
     SOCKET,
+    Locations,
     container_directory,
     find_link,
 )
@@ -243,18 +243,22 @@ class SocketsDirectory:
     def _acquire_lock(self) -> int:
         try:
             lock = os.open(
-                LOCK,
+                Locations.LOCK,
                 os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
                 0o600,
                 dir_fd=self._directory,
             )
         except OSError as error:
-            raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
+            raise _unusable(
+                os.path.join(self.path, Locations.LOCK), error, sockets=self.path
+            ) from error
         try:
             is_ours = _lock(lock)
         except OSError as error:
             os.close(lock)
-            raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
+            raise _unusable(
+                os.path.join(self.path, Locations.LOCK), error, sockets=self.path
+            ) from error
         if not is_ours:
             os.close(lock)
             raise AirlockError(

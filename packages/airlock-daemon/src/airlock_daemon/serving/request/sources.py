@@ -12,7 +12,7 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,10 +25,8 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Failed
 from airlock_daemon.files import read_bounded
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.setup.credential import Access, BadCredential, read_credential
+from airlock_daemon.setup.credential import Access, BadCredential
 from airlock_daemon.setup.generation import Generation, State, find_file_problem
-from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.trusted_command import find_command_problem, find_words_problem
 from airlock_daemon.threads import run_in_thread
 from airlock_wire import quote
 
@@ -251,7 +249,7 @@ class Sources:
                 origin = f"what is stored as {source.words[0]}"
                 advice += f"store it: airlock login {source.words[0]}"
                 name = agent.generation.agent.name
-                find = partial(Secrets(self._state).find, source.words[0], name)
+                find = partial(self._state.secrets.find, source.words[0], name)
                 found = await run_in_thread(find, limiter=agent.lookups)
                 if found is None:
                     raise Failed("nothing is stored", hint=advice)
@@ -322,8 +320,8 @@ class Sources:
                 raise Failed(f"{origin} {error}", hint=advice) from None
         advice += "mend tokenFile in the kubeconfig"
         read = partial(self._read_file, agent.generation, user, advice)
-        token = read_credential(await run_in_thread(read, limiter=agent.lookups))
-        return Access(token=token, lasts_s=FRESH_S)
+        access = Access.of_text(await run_in_thread(read, limiter=agent.lookups))
+        return msgspec.structs.replace(access, lasts_s=FRESH_S)
 
     async def _run_source(
         self, kept: _Kept, agent: AgentState, source: "Source", advice: str
@@ -354,12 +352,12 @@ class Sources:
         program = expand_home(words[0], variables.get("HOME", "/"))
         found = generation.programs.demand(program)
         arguments = (*words[1:], *more.values())
-        look = partial(find_command_problem, found, arguments, generation.workspaces)
+        look = partial(generation.find_command_problem, found, arguments)
         problem = await run_in_thread(look, limiter=agent.lookups)
         if problem is not None:
             said = f"{spelled} is not run: {problem[0]}"
             raise Failed(said, hint=f"a person on the host can do this: {problem[1]}")
-        withhold = partial(_withhold, generation.agent.profile.env, generation.workspaces)
+        withhold = partial(_withhold, generation)
         environment = {
             **variables,
             **await run_in_thread(withhold, limiter=agent.lookups),
@@ -389,7 +387,7 @@ class Sources:
         if untrusted is not None:
             raise Failed(untrusted[0], hint=advice)
         try:
-            content = read_bounded(path, limit=Secrets.MAX_LENGTH)
+            content = read_bounded(path, limit=self._state.secrets.MAX_LENGTH)
         except OSError as error:
             problem = f"{quote(named)} cannot be read: {error.strerror}"
             raise Failed(problem, hint=advice) from None
@@ -409,7 +407,7 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
         case _ if credential.kind == "client-certificate":
             access = Access.of_certificate(data)
         case _:
-            access = Access(token=read_credential(data))
+            access = Access.of_text(data)
     if credential.kind == "header" and not access.token.isascii():
         raise BadCredential("has characters that no header may have")
     if credential.kind == "client-certificate" and not access.certificate:
@@ -462,15 +460,15 @@ def _read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
     return msgspec.json.encode(keys).decode(), lasts_s
 
 
-def _withhold(variables: Mapping[str, str], workspaces: Sequence[str]) -> dict[str, str]:
+def _withhold(generation: Generation) -> dict[str, str]:
     """The profile's variables, without those that name a file which an agent can write.
 
     A source's command would read such an `AWS_CONFIG_FILE` with the human's credentials.
     """
     return {
         name: value
-        for name, value in variables.items()
-        if find_words_problem((value,), workspaces) is None
+        for name, value in generation.agent.profile.env.items()
+        if not generation.names_written(value)
     }
 
 

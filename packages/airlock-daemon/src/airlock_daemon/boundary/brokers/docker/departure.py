@@ -12,7 +12,6 @@ from airlock_daemon.boundary.brokers.docker.lists import ask_list
 from airlock_daemon.boundary.brokers.docker.lookups import find_version
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.generation import Generation, State
-from airlock_daemon.setup.stored import Secrets
 from airlock_modules.engine import LABEL, ROOT_LABEL, DockerGrant, Ownership, OwnImages, View
 
 # Of one object: an image may have long labels.
@@ -26,13 +25,13 @@ async def remove_made(generation: Generation, environment: Mapping[str, str], st
 
     Returns a line on what stays, "" for nothing.
     """
-    if not Secrets(state).has_installation:
+    if not state.secrets.has_installation:
         return ""
     name = generation.agent.name
     by_label = f"docker ps -a --filter label={LABEL}={name}"
     try:
         engine = find_engine_of(generation, environment)
-        left = await remove_own(engine, Ownership(name, Secrets(state).find_installation()))
+        left = await remove_own(engine, Ownership(name, state.secrets.find_installation()))
         ImageRecord(state, name).forget_all()
     except AirlockError as error:
         return (

@@ -460,10 +460,8 @@ async def find_origin(
             barrier = "has an address of this host or of no public network"
     trust = Trust.read(settings, variables) if scheme == "https" else None
     if trust is not None and (trust.file or trust.directory):
-        from airlock_daemon.setup.trusted_command import find_loose_authorities  # noqa: PLC0415
-
         listed = {"GIT_SSL_CAINFO": trust.file or "", "GIT_SSL_CAPATH": trust.directory or ""}
-        for fault in find_loose_authorities(listed, requester.generation.workspaces):
+        for fault in requester.generation.find_loose_authorities(listed):
             problem = f"git's certificate authorities are not used: {fault.problem}"
             raise Failed(problem, hint=f"a person on the host can mend it: {fault.remedy}")
     number = DEFAULT_PORTS[scheme] if port is None else port
