@@ -38,22 +38,6 @@ def test_a_path_runs_from_its_offset_to_the_end_of_its_argument(line: str) -> No
     assert args[use.argument][use.offset :] == "/a"
 
 
-def test_a_path_that_was_joined_stands_nowhere_as_a_whole() -> None:
-    """The tool enters one directory after the other."""
-    uses = parse(TABLE, ["-C", "a", "-C", "b", "-C", "/c", "-C", "d", "log"]).paths
-    assert [(use.text, use.argument, use.offset) for use in uses] == [
-        ("a/b", 3, None),
-        ("/c", 5, 0),
-        ("/c/d", 7, None),
-    ]
-
-
-def test_words_are_paths_where_the_table_says_so() -> None:
-    """Of other subcommands they are not."""
-    assert paths_of("add a ../b") == ["a", "../b"]
-    assert paths_of("push a ../b") == []
-
-
 def test_every_path_starts_where_the_tool_enters() -> None:
     """Wherever the flags stand: first all directories are entered, then files are opened."""
     assert paths_of("--git-dir g -C a -C ../.. add x /y") == [
@@ -67,11 +51,6 @@ def test_every_path_starts_where_the_tool_enters() -> None:
 def test_an_absolute_directory_is_told_by_itself() -> None:
     """It is where the following ones start, and what came before it was entered as well."""
     assert paths_of("-C a -C /b -C c log") == ["a", "/b", "/b/c"]
-
-
-def test_either_spelling_of_a_glued_directory_is_told() -> None:
-    """A tool that drops the = would go somewhere else."""
-    assert set(paths_of("-C=../x log")) >= {"=../x", "../x"}
 
 
 def test_directories_are_not_joined_past_the_longest_path() -> None:
@@ -91,11 +70,3 @@ def test_a_path_flag_of_a_small_table_may_enter_or_open() -> None:
     found = ask_module(module, *["-C", "a", "--file", "../b", "read", "../c"]).paths
     assert {use.path for use in found} == {"a", "a/../b", "../b", "a/../b/../c"}
     assert ask_module(module, "write", "../c").paths == ()
-
-
-@pytest.mark.parametrize(
-    ("base", "text", "path"), [("", "a", "a"), ("b", "a", "b/a"), ("b", "/a", "/a")]
-)
-def test_a_path_leads_from_its_base(base: str, text: str, path: str) -> None:
-    """An absolute one leads from nowhere else."""
-    assert PathUse(text, 0, 0, "", base).path == path
