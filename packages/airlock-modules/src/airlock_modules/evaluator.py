@@ -192,9 +192,7 @@ def _apply_rules(
 ) -> Decision:
     if module.own_rules is None and not steps:
         return Decision(allowed=True)
-    from airlock_modules.rules.rule import judge  # noqa: PLC0415
-
-    verdict = judge(module.rules, args)
+    verdict = module.rules.judge(args)
     if verdict.allowed:
         return Decision(
             allowed=True,

@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import Module, ModuleError, Sandbox, parse_module
-from airlock_modules.rules.rule import PlainRules, judge
+from airlock_modules.rules.rule import PlainRules
 
 SMALL = '[command]\nbin = "git"\n[deny]\nargs = []\n'
 
@@ -198,9 +198,9 @@ def test_a_command_with_an_api_needs_no_rules_and_has_a_closed_box() -> None:
     module = parse_module(text, name="tool", source="tool.toml")
     assert module.uses_apis
     assert module.sandbox == Sandbox(box="closed", sockets="inet")
-    assert judge(module.rules, ["anything", "--at=all"]).allowed
+    assert module.rules.judge(["anything", "--at=all"]).allowed
     narrowed = parse_module(f'{text}[deny]\nargs = ["out"]\n', name="tool", source="tool.toml")
-    assert not judge(narrowed.rules, ["out"]).allowed
+    assert not narrowed.rules.judge(["out"]).allowed
     with pytest.raises(ModuleError, match="box: would give the command what"):
         parse_module(f'{text}[sandbox]\nbox = "home"\n', name="tool", source="tool.toml")
 
@@ -210,9 +210,9 @@ def test_a_command_with_the_broker_of_an_engine_needs_no_rules() -> None:
     text = '[command]\nbin = "tool"\n[sandbox]\nbox = "closed"\nbrokers = ["docker"]\n'
     module = parse_module(text, name="tool", source="tool.toml")
     assert module.sandbox == Sandbox(box="closed", sockets="unix", brokers=("docker",))
-    assert judge(module.rules, ["run", "--privileged"]).allowed
+    assert module.rules.judge(["run", "--privileged"]).allowed
     narrowed = parse_module(f'{text}[deny]\nargs = ["run"]\n', name="tool", source="tool.toml")
-    assert not judge(narrowed.rules, ["run"]).allowed
+    assert not narrowed.rules.judge(["run"]).allowed
     api = '[[api]]\nhosts = ["api.example.com"]\nallow = ["GET /"]\n'
     both = parse_module(text + api, name="tool", source="tool.toml")
     assert both.sandbox is not None

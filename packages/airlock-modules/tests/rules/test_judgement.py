@@ -9,7 +9,7 @@ from airlock_modules.rules.grammar_rules import (
     parse_grammar_rule,
     parse_permission,
 )
-from airlock_modules.rules.rule import RuleList, judge
+from airlock_modules.rules.rule import RuleList
 from tool_table import TABLE
 from written_modules import ask_module, read_module
 
@@ -36,7 +36,7 @@ def rules(*, texts: tuple[str, ...] = ()) -> GrammarRules:
 
 def decide(line: str, *, texts: tuple[str, ...] = ()) -> str | bool:
     """Return True where the arguments are allowed, else the rule that refuses them."""
-    verdict = judge(rules(texts=texts), line.split())
+    verdict = rules(texts=texts).judge(line.split())
     return verdict.allowed or str(verdict.rule)
 
 
@@ -199,7 +199,7 @@ LIKELY = st.sampled_from(
 @given(st.lists(st.one_of(ANYTHING, LIKELY), max_size=12))
 def test_nothing_that_a_client_sends_raises(args: list[str]) -> None:
     """Any strings give a verdict, and every refusal says why."""
-    verdict = judge(rules(texts=("push & +*", "--*=x")), args)
+    verdict = rules(texts=("push & +*", "--*=x")).judge(args)
     assert verdict.reading == parse(TABLE, args)
     assert verdict.detail
     assert verdict.allowed != bool(verdict.problem)

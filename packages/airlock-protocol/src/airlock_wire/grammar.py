@@ -47,7 +47,7 @@ class LineReader:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buffer = bytearray()
         self._end = -1
         self._is_too_long = False
@@ -95,7 +95,7 @@ class LineReader:
     def _search(self, start: int) -> None:
         self._end = self._buffer.find(b"\n", start)
         length = len(self._buffer) if self._end < 0 else self._end
-        if length > self._limit:
+        if length > self.limit:
             self._is_too_long = True
             self.discard()
 

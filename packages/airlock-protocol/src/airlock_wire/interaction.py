@@ -83,14 +83,13 @@ _decode_stdin: Final = msgspec.json.Decoder(_StdinMessage).decode
 
 
 class Interaction:
-    """The client's messages after `start`; `line_bytes` limits each."""
+    """The client's messages after `start`, from an empty `reader`."""
 
-    def __init__(self, *, features: frozenset[str], credit: int, line_bytes: int) -> None:
+    def __init__(self, reader: LineReader, *, features: frozenset[str], credit: int) -> None:
         self.credit = credit
         # `stdin` is removed at its end: later stdin messages are ignored.
         self._features = features
-        self._line_bytes = line_bytes
-        self._reader = LineReader(line_bytes)
+        self._reader = reader
         self._end_follows = False
         self._is_closed = False
         self._has_said_so = False
@@ -147,7 +146,7 @@ class Interaction:
             return self._reader.next_line()
         except LineTooLong:
             raise Fault(
-                ErrorObject.parse_error(f"the message is longer than {self._line_bytes} bytes")
+                ErrorObject.parse_error(f"the message is longer than {self._reader.limit} bytes")
             ) from None
 
 

@@ -129,9 +129,8 @@ class ServerSession:
         line = _encode_start(request, features=in_use, stdin_credit=stdin_credit)
         self._features = in_use
         if in_use:
-            self._interaction = Interaction(
-                features=in_use, credit=stdin_credit, line_bytes=self._limits.request_bytes
-            )
+            # It has dropped what followed the request.
+            self._interaction = Interaction(self._reader, features=in_use, credit=stdin_credit)
             if self._is_half_closed:
                 self._interaction.receive(b"")
         return line

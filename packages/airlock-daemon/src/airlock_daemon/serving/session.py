@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Literal
 
-import msgspec
 import trio
 
 from airlock_daemon.boundary.connection.descriptors import (
@@ -71,17 +70,10 @@ class ClientGone(Exception):
     """The client hung up, or a write to it failed."""
 
 
-class Received(msgspec.Struct, frozen=True):
-    """A client's request, and the descriptors that came with it."""
-
-    request: Request
-    passed: ClientDescriptors
-
-
 class Session:
     """The daemon's side of one connection. Its owner must `close` it.
 
-    Descriptors that came with the request are closed with the session at the latest.
+    `passed` are the descriptors that came with the request, closed with the session at the latest.
     """
 
     def __init__(
@@ -93,6 +85,7 @@ class Session:
         closer: Closer,
         turns: TurnQueue,
     ) -> None:
+        self.passed = ClientDescriptors((), closer)
         self._gate = gate
         self._closer = closer
         self._turns = turns
@@ -102,8 +95,6 @@ class Session:
         self._buffered = b""
         self._is_started = False
         self._stored: list[ClientMessage] = []
-        # None until the first byte of the request, which alone may bring any.
-        self._passed: ClientDescriptors | None = None
         self.bytes_in = 0
         self._is_partly_sent = False
         self._has_large_buffer = False
@@ -117,7 +108,7 @@ class Session:
         """The request's id, as far as it was parsed."""
         return self._wire.request_id
 
-    def receive_at_once(self) -> Received | HalfClosed | None:
+    def receive_at_once(self) -> Request | HalfClosed | None:
         """Read the request, at most one turn's worth; None if it is incomplete.
 
         HalfClosed: the client closed without sending. Raises RemoteProtocolError for an invalid
@@ -136,12 +127,14 @@ class Session:
             self._wire.receive_data(data)
             event = self._wire.next_event()
             if isinstance(event, Request):
-                return Received(event, self._examine_descriptors(event))
+                if self.passed.numbers:
+                    self._examine_descriptors(event)
+                return event
             if isinstance(event, HalfClosed):
                 return event
         return None
 
-    async def receive(self) -> Received | HalfClosed:
+    async def receive(self) -> Request | HalfClosed:
         """Wait for the whole request; otherwise as `receive_at_once`.
 
         Raises Denied if the agent's requests in progress take too many bytes.
@@ -161,14 +154,15 @@ class Session:
             self._gate.release(held)
 
     def _receive_request(self) -> bytes:
-        if self._passed is not None or self._closer.is_stuck:
+        if self.bytes_in or self._closer.is_stuck:
             return receive_plain(self.connection, RECEIVE, self._closer)
         # One byte only: a longer read could bring descriptors attached to a later byte.
         data, numbers = receive(self.connection, 1)
-        self._passed = ClientDescriptors(numbers, self._closer)
-        if len(numbers) > COUNT:
-            self._passed.close()
-            raise too_many_descriptors()
+        if numbers:
+            self.passed.numbers = tuple(numbers)
+            if len(numbers) > COUNT:
+                self.passed.close()
+                raise too_many_descriptors()
         if data:
             try:
                 return data + receive_plain(self.connection, RECEIVE, self._closer)
@@ -176,21 +170,17 @@ class Session:
                 return data
         return data
 
-    def _examine_descriptors(self, request: Request) -> ClientDescriptors:
-        passed = self._passed or ClientDescriptors((), self._closer)
-        if not passed.numbers:
-            return passed
+    def _examine_descriptors(self, request: Request) -> None:
         try:
             if request.method != "exec" or "fds" not in (request.features or ()):
                 raise BadDescriptors(
                     "descriptors came with a request that does not use them",
                     hint='list "fds" in the features of an exec request, or send no descriptor',
                 )
-            passed.examine()
+            self.passed.examine()
         except BadDescriptors as error:
-            passed.close()
+            self.passed.close()
             raise _broken(error) from error
-        return passed
 
     def read_messages(self, handle: Callable[[ClientMessage], None]) -> bool:
         """Call `handle` with the client's messages, at most one turn's worth, without blocking.
@@ -320,8 +310,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection and the passed descriptors."""
-        if self._passed is not None:
-            self._passed.close()
+        self.passed.close()
         drop_unread(self.connection, self._closer)
         self.connection.close()
 

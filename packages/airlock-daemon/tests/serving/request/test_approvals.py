@@ -420,7 +420,6 @@ async def test_what_nobody_was_asked_about_goes_on_after_a_reload(agent: Any) ->
     unused: Any = None
     call = Call(
         session=unused,
-        passed=unused,
         watched=unused,
         cancellation=unused,
         shared=cast("Any", SimpleNamespace(approvals=Approvals({}))),

@@ -24,7 +24,6 @@ from airlock_modules.rules.rule import (
     Rule,
     RuleError,
     RuleList,
-    judge,
     parse_plain_rule,
 )
 from airlock_wire.text import quote
@@ -146,7 +145,7 @@ def check_examples(
 ) -> Iterator[Fault]:
     """Find the examples in `source` that the rules decide otherwise."""
     for number, (args, expected) in enumerate(examples, start=1):
-        verdict = judge(rules, args)
+        verdict = rules.judge(args)
         found = "allowed" if verdict.allowed else "denied"
         if found != expected:
             shown = " ".join(map(quote, args))

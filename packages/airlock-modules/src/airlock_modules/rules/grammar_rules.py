@@ -378,17 +378,15 @@ class GrammarRules(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     narrowing: RuleList[Facts] = RuleList()
 
-
-def judge_parsed(rules: GrammarRules, args: Sequence[str]) -> Verdict:
-    """Judge arguments as `judgement.judge` does."""
-    parsed = parse(rules.table, args)
-    if parsed.excess is not None:
-        return _refuse_excess(parsed, parsed.excess)
-    if not parsed.knows_command:
-        return _refuse_command(rules, parsed)
-    facts = Facts.of(parsed)
-    verdict = _judge_parsed(rules, facts)
-    return narrow(verdict, rules.narrowing, facts) if verdict.allowed else verdict
+    def judge(self, args: Sequence[str]) -> Verdict:
+        """As `PlainRules.judge`."""
+        parsed = parse(self.table, args)
+        if parsed.excess is not None:
+            return _refuse_excess(parsed, parsed.excess)
+        if not parsed.knows_command:
+            return _refuse_command(self, parsed)
+        facts = Facts.of(parsed)
+        return narrow(_judge_parsed(self, facts), self.narrowing, facts)
 
 
 def read_facts(rules: GrammarRules, args: Sequence[str]) -> Facts:

@@ -16,7 +16,6 @@ from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.reading.parsed import Parsed
-    from airlock_modules.rules.grammar_rules import GrammarRules
 
 
 class RuleError(ValueError):
@@ -183,6 +182,18 @@ class PlainRules(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     narrowing: RuleList[PlainReading] = RuleList()
 
+    def judge(self, args: Sequence[str]) -> "Verdict":
+        """Parse and judge the arguments of a request. Raises nothing."""
+        reading = read_plain(args)
+        found = self.rules.find(reading, certain=self.mode == "allow")
+        if found is not None:
+            verdict = (allow if self.mode == "allow" else refuse_matched)(reading, *found)
+        elif self.mode == "deny":
+            verdict = Verdict(reading=reading, allowed=True, detail="no deny rule matches")
+        else:
+            verdict = refuse_unmatched(reading, _show_arguments(reading), self.reason)
+        return narrow(verdict, self.narrowing, reading)
+
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """Whether the arguments are allowed, and why.
@@ -202,33 +213,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
     is_narrowing: bool = False
 
 
-def judge(rules: "PlainRules | GrammarRules", args: Sequence[str]) -> Verdict:
-    """Parse and judge the arguments of a request. Raises nothing."""
-    if isinstance(rules, PlainRules):
-        reading = read_plain(args)
-        verdict = _judge_plain(rules, reading)
-        return narrow(verdict, rules.narrowing, reading) if verdict.allowed else verdict
-    from airlock_modules.rules.grammar_rules import judge_parsed  # noqa: PLC0415
-
-    return judge_parsed(rules, args)
-
-
 def narrow(verdict: Verdict, narrowing: RuleList[Read], asked: Read) -> Verdict:
-    """Apply the profile's rules to a request that the module allows."""
+    """Apply the profile's rules to a request, if the module allows it."""
+    if not verdict.allowed or not narrowing.rules:
+        return verdict
     found = narrowing.find(asked)
     if found is None:
         return verdict
     refusal = refuse_matched(verdict.reading, *found, owner="the profile of this agent")
     return replace(refusal, is_narrowing=True)
-
-
-def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
-    found = rules.rules.find(reading, certain=rules.mode == "allow")
-    if found is not None:
-        return (allow if rules.mode == "allow" else refuse_matched)(reading, *found)
-    if rules.mode == "deny":
-        return Verdict(reading=reading, allowed=True, detail="no deny rule matches")
-    return refuse_unmatched(reading, _show_arguments(reading), rules.reason)
 
 
 def refuse_matched(

@@ -364,8 +364,7 @@ def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
     descriptors = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            whole = len(payload) - len(payload) % descriptors.itemsize
-            descriptors.frombytes(payload[:whole])
+            descriptors.frombytes(payload[: len(payload) & -descriptors.itemsize])
     return descriptors.tolist()
 
 

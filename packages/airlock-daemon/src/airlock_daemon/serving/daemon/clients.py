@@ -19,9 +19,8 @@ from airlock_daemon.serving.session import (
     Cancellation,
     ClientGone,
     Reason,
-    Received,
 )
-from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, ServerSession
+from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 
 class Clients:
@@ -72,8 +71,8 @@ class Clients:
         try:
             # It is nearly always complete; only otherwise is a timer worth its cost.
             received = session.receive_at_once() or await self._wait_request(session)
-            if isinstance(received, Received):
-                weight = gate.reserve_request(received.request, session.bytes_in)
+            if isinstance(received, Request):
+                weight = gate.reserve_request(received, session.bytes_in)
                 cancellation = self._begin(session, scope)
                 await serve_request(
                     received,
@@ -97,7 +96,7 @@ class Clients:
             session.close()
             gate.disconnect()
 
-    async def _wait_request(self, session: Visit) -> Received | HalfClosed | None:
+    async def _wait_request(self, session: Visit) -> Request | HalfClosed | None:
         """Wait for the rest of a request; None, once answered, if the daemon or agent stops.
 
         Raises Denied on timeout, and what `Session.receive` raises.

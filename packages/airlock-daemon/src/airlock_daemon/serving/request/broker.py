@@ -131,7 +131,7 @@ def find_broker(module: Module) -> Broker:
 
 def may_pass(call: Call) -> bool:
     """Whether a broker may use the client's stdin and stdout, which have to be pipes."""
-    passed = call.passed
+    passed = call.session.passed
     has_some = call.generation.pass_descriptors and bool(passed.numbers)
     return has_some and passed.kinds[:2] == ("pipe", "pipe")
 
@@ -178,11 +178,11 @@ async def converse(
     streams: Streams
     if job.terms.uses("fds"):
         try:
-            streams = ClientStreams(call.passed, turns, null=call.shared.null)
+            streams = ClientStreams(call.session.passed, turns, null=call.shared.null)
         except OSError as error:
             raise cannot_start(job.module.name, error) from error
     else:
-        call.passed.close()
+        call.session.passed.close()
         streams = SentStreams(say, grant, turns, credit=job.generation.limits.stdin_bytes)
     ended = Ended(128 + signal.SIGTERM, "SIGTERM")
     scope = trio.CancelScope()

@@ -33,7 +33,7 @@ class Steps:
 
         Raises OSError.
         """
-        terms, passed = self.job.terms, self.call.passed
+        terms, passed = self.job.terms, self.call.session.passed
         from airlock_daemon.boundary.command.stdio import open_stdio  # noqa: PLC0415 - of tools alone
 
         if not terms.are_passed:

@@ -4,6 +4,7 @@
 specification. The first step that refuses raises; `_refuse` alone answers and records that.
 """
 
+import functools
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -37,7 +38,6 @@ from airlock_daemon.serving.session import (
     STOPPING,
     Cancellation,
     ClientGone,
-    Received,
     Session,
 )
 from airlock_daemon.setup.generation import Generation
@@ -68,7 +68,7 @@ class Visit(Session):
 
 
 async def serve_request(
-    received: Received,
+    request: Request,
     session: Visit,
     cancellation: Cancellation,
     *,
@@ -81,7 +81,7 @@ async def serve_request(
     The agent's present generation decides it. `cancellation` cancels this task. `converse` serves
     the command's relay. Raises nothing but cancellation.
     """
-    request, generation, origin = received.request, agent.generation, session.origin
+    generation, origin = agent.generation, session.origin
     name = generation.agent.name
     watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     if origin is None:
@@ -93,7 +93,6 @@ async def serve_request(
             recording = origin.record(shared, session, request, name)
         call = Call(
             session=session,
-            passed=received.passed,
             watched=watched,
             cancellation=cancellation,
             shared=shared,
@@ -187,8 +186,11 @@ def _identify(request: Request, call: Call) -> Peer:
 
 def _find_run(allowed: Allowed) -> "Run":
     """What runs an allowed request, or returns the hook's rewritten request."""
-    if allowed.module.broker is not None:
-        return _run_broker
+    return _load_tools() if allowed.module.broker is None else _run_broker
+
+
+@functools.cache
+def _load_tools() -> "Run":
     from airlock_daemon.serving.request.tool import run_tool  # noqa: PLC0415
 
     return run_tool

@@ -33,14 +33,12 @@ _WITH_TERMINAL = _STREAMED | {"tty"}
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request while it is served: its connection, agent and record.
 
-    `passed` are the client's descriptors, which the session closes at the latest.
     `generation` decides it even after a reload, unless it waited for a person meanwhile: `held` is
     then the job that waited, planned by the rules of before. `origin` is None for a request on the
     agent's own socket; `converse` serves a relay's connections.
     """
 
     session: Session
-    passed: ClientDescriptors
     watched: Watched
     cancellation: Cancellation
     shared: DaemonState

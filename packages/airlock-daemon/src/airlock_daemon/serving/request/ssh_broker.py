@@ -70,7 +70,7 @@ class SshBroker:
             daemon={**call.shared.environment, **requester.variables},
             search_path=generation.programs.path,
             client=client,
-            term=find_term(request, terms, call.passed),
+            term=find_term(request, terms, call.session.passed),
         )
         variables = {**requester.variables, **built}
         banner = tell_verbosely(admitted)
@@ -151,7 +151,7 @@ class _SshSteps(Steps):
     def open_stdio(self) -> Stdio:
         """The client's pipes for stdin and stdout, the daemon's for stderr. Raises OSError."""
         if self.job.terms.uses("fds"):
-            return Transport(self.call.passed, is_held=False)
+            return Transport(self.call.session.passed, is_held=False)
         return super().open_stdio()
 
     async def ended(self, finished: Finished) -> None:
@@ -179,7 +179,7 @@ class _GitSteps(Steps):
     def open_stdio(self) -> Stdio:
         """The client's pipes, or pipes of the daemon. Raises OSError."""
         is_passed = self.job.terms.uses("fds")
-        self._transport = self._conversation.open(self.call.passed, is_passed=is_passed)
+        self._transport = self._conversation.open(self.call.session.passed, is_passed=is_passed)
         return self._transport
 
     async def relay(self, command: Command, begin: Begin | None) -> Ended:

@@ -207,7 +207,7 @@ async def plan_tool(
     It runs in `boxed`, None for no box. `access` is the box's access to APIs, if any.
     """
     generation, daemon = call.generation, call.shared.find_inherited(module)
-    programs, passed = generation.programs, call.passed
+    programs, passed = generation.programs, call.session.passed
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and await passed.are_usable(peer, call.agent.lookups)
