@@ -25,7 +25,6 @@ from airlock_daemon.boundary.brokers.http import (
     open_stream,
     resolve,
 )
-from airlock_daemon.boundary.fairness import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 
 if TYPE_CHECKING:
