@@ -71,6 +71,8 @@ _RELAYS = {
 _GIT = "boundary/brokers/git/rules.py"
 _NOT_REFUSALS = ("/admin/", "/setup/", "/remotes/grants.py", "/request/post_exec.py")
 """Where the same classes say what is wrong with a file or a hook of the operator's."""
+_REFUSALS = ("/setup/apis.py",)
+"""Where, among these, a request is refused."""
 
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -433,7 +435,7 @@ def _shorten(text: str) -> str:
 
 
 def _can_refuse(file: _File) -> bool:
-    return not any(part in file.name for part in _NOT_REFUSALS)
+    return file.name.endswith(_REFUSALS) or not any(part in file.name for part in _NOT_REFUSALS)
 
 
 def _name_call(call: ast.Call) -> str:

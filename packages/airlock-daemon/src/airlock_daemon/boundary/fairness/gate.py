@@ -3,14 +3,18 @@
 import math
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import ParkingLot
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.system import count_processors
-from airlock_daemon.setup.generation import Limits
 from airlock_wire import Request
+
+if TYPE_CHECKING:
+    # The HTTPS broker's process takes turns, and reads no files of the operator.
+    from airlock_daemon.setup.generation import Limits
 
 
 class Allowance:
@@ -131,7 +135,7 @@ class Gate:
     whose requests are refused can still connect.
     """
 
-    def __init__(self, limits: Limits, allowance: Allowance) -> None:
+    def __init__(self, limits: "Limits", allowance: Allowance) -> None:
         """`allowance` limits the agent's audit records."""
         self.limits = limits
         self._allowance = allowance
@@ -143,7 +147,7 @@ class Gate:
         self._slots = trio.CapacityLimiter(limits.running)
         self._hooks = trio.CapacityLimiter(limits.running)
 
-    def adopt(self, limits: Limits) -> None:
+    def adopt(self, limits: "Limits") -> None:
         """Change the limits; what is open, running or waiting stays."""
         self.limits = limits
         self.pace.per_s = self.crowd_pace.per_s = limits.refusals_per_s
@@ -278,7 +282,7 @@ def too_large_error() -> Denied:
     )
 
 
-def too_many_error(limits: Limits) -> Denied:
+def too_many_error(limits: "Limits") -> Denied:
     """The refusal of a connection beyond the agent's limit."""
     return Denied(
         f"this agent has {limits.connections} connections open already",
