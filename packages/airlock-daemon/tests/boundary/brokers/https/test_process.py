@@ -445,3 +445,12 @@ async def test_a_connection_that_is_over_for_the_daemon_waits_for_nothing(
                 await world.wait_for(Ended, since=len(world.told))
         world.answers = True
         assert (await (await world.open()).ask("GET", "/"))[0] == 200
+
+
+def test_a_worker_loads_nothing_of_setup() -> None:
+    """It gets what it needs in messages; a face that loads more would grow each worker."""
+    code = "import sys, airlock_daemon.boundary.brokers.https.worker; print(*sys.modules)"
+    done = subprocess.run(
+        (sys.executable, "-c", code), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not [name for name in done.stdout.split() if name.startswith("airlock_daemon.setup")]
