@@ -4,6 +4,7 @@ Whoever asks it anything more waits for as long as its owner likes. Needs root a
 """
 
 import ctypes
+import errno
 import mmap
 import os
 import select
@@ -13,12 +14,13 @@ import struct
 import sys
 from collections.abc import Callable
 
-_INIT, _LOOKUP, _GETATTR, _OPEN = 26, 1, 3, 14
+_INIT, _LOOKUP, _GETATTR, _OPEN, _READ = 26, 1, 3, 14, 15
 _HEADER = struct.Struct("<IIQQIIII")
 _ANSWER = struct.Struct("<IiQ")
 _VALID_S = 3600
 _ROOT, _FILE = 1, 2
-_SIZE = 4096
+SIZE = 4096
+"""Bytes of each file: one page."""
 
 _CLONE_NEWNS = 0x20000
 _MS_REC_PRIVATE = 0x4000 | 0x40000
@@ -44,13 +46,16 @@ def serve(
     *,
     files: bool,
     is_mute: bool = False,
+    has_pages: bool = False,
     on_silence: Callable[[], object] = lambda: None,
 ) -> None:
     """Answer until stdin ends: with `files` each name is one that opens, else none is answered.
 
-    One that `is_mute` answers nothing at all, but that it is there. `on_silence` is called for
-    whatever is not answered.
+    One that `is_mute` answers nothing at all, but that it is there. One that `has_pages` answers
+    the first read, and refuses all else but further reads, such as writes. `on_silence` is called
+    for whatever is not answered.
     """
+    was_read = False
     while True:
         ready, _, _ = select.select([fuse, sys.stdin], [], [])
         if sys.stdin in ready:
@@ -68,18 +73,24 @@ def serve(
             answer = struct.pack("<QII", _VALID_S, 0, 0) + _describe(node)
         elif code == _OPEN:
             answer = struct.pack("<QII", 1, 0, 0)
+        elif has_pages and code == _READ and not was_read:
+            was_read, answer = True, bytes(SIZE)
+        elif has_pages and code != _READ:
+            os.write(fuse, _ANSWER.pack(_ANSWER.size, -errno.ENOSYS, unique))
+            continue
         else:
             on_silence()
             continue
         os.write(fuse, _ANSWER.pack(_ANSWER.size + len(answer), 0, unique) + answer)
 
 
-def run(client: Callable[[int], object]) -> None:
+def run(client: Callable[[int], object], *, has_pages: bool = False) -> None:
     """Run `client` in a process of its own, until stdin ends, with a file system of one's own.
 
-    That is at its /dev, and each name there opens. It gets a pipe in which there is something once
-    anybody waits for an answer. The process that answers holds none of the files: however it ends,
-    the kernel then answers in its place, and nobody waits any longer.
+    That is at its /dev, and each name there opens; `has_pages` is as for `serve`. It gets a pipe in
+    which there is something once anybody waits for an answer. The process that answers holds none
+    of the files: however it ends, the kernel then answers in its place, and nobody waits any
+    longer.
     """
     call("unshare", _CLONE_NEWNS)
     call("mount", None, b"/", None, _MS_REC_PRIVATE, None)
@@ -93,7 +104,7 @@ def run(client: Callable[[int], object]) -> None:
             client(waits)
         finally:
             os._exit(1)
-    serve(device, files=True, on_silence=lambda: os.write(tell, b"x"))
+    serve(device, files=True, has_pages=has_pages, on_silence=lambda: os.write(tell, b"x"))
     os.close(device)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
@@ -111,4 +122,4 @@ def hold(client: Callable[[mmap.mmap, int], object]) -> None:
 
 def _describe(node: int) -> bytes:
     mode = stat.S_IFDIR | 0o755 if node == _ROOT else stat.S_IFREG | 0o666
-    return struct.pack("<6Q10I", node, _SIZE, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+    return struct.pack("<6Q10I", node, SIZE, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)

@@ -1,6 +1,7 @@
 """Descriptors that must not be passed: of the wrong kind, number, place or request."""
 
 import os
+import sys
 from contextlib import ExitStack
 from functools import partial
 
@@ -147,6 +148,16 @@ def _pass_held_pipe(scene: Scene, *, line: bytes) -> None:
     _stand(scene, "held_pipes", line.decode())
 
 
+def move_a_held_page_on(scene: Scene) -> None:
+    """So may whatever reads a page of one from a pipe: no tool moves it on to the daemon."""
+    fifo = scene.daemon.world.workspace / "fifo"
+    os.mkfifo(fifo)
+    script = f"exec {sys.executable} -c 'import os; os.splice(0, 1, 4096)' <>fifo 2>&1"
+    with stand(scene, "held_pages", str(fifo)), scene.connect() as client:
+        client.send(make_script(script, cwd="/workspace"))
+        client.await_output("Invalid argument")
+
+
 def _stand(scene: Scene, module: str, what: str) -> None:
     with stand(scene, module, str(scene.daemon.world.socket(HOSTILE)), what):
         scene.note_request()
@@ -201,4 +212,5 @@ FAMILY = make_family(
     pass_many_on_every_message,
     pass_the_connection_itself,
     pass_null_that_is_none,
+    move_a_held_page_on,
 )

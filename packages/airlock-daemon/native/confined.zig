@@ -1,6 +1,7 @@
 //! For the tests: shows the filters, and runs programs under one or with limits. No part of the launcher.
 //!
 //!     confined show PROCESSOR SOCKETS         the filter, as the kernel takes it, on stdout
+//!     confined unboxed PROCESSOR              the same of what runs outside of boxes
 //!     confined run SOCKETS PROGRAM [ARG...]   PROGRAM by its path, with this environment
 //!     confined limit PROCESSES DATA FILE_SIZE OPEN_FILES PROGRAM [ARG...]
 //!     confined memory PROGRAM                 the same from a file that has no path
@@ -11,6 +12,7 @@ const linux = std.os.linux;
 const limits = @import("limits.zig");
 const program = @import("seccomp/program.zig");
 const seccomp = @import("seccomp/install.zig");
+const unboxed = @import("seccomp/unboxed.zig");
 
 const Fault = error{ Usage, Unsupported, Refused, CannotLimit, CannotExecute };
 
@@ -24,21 +26,22 @@ pub fn main() u8 {
 }
 
 fn obey(words: []const [*:0]u8) Fault!void {
-    const Deed = enum { show, run, limit, memory, wait };
+    const Deed = enum { show, unboxed, run, limit, memory, wait };
     if (words.len < 2) return error.Usage;
     const deed = try read(Deed, words[1]);
     const needed: usize = switch (deed) {
         .show, .run => 4,
         .limit => 7,
-        .memory => 3,
+        .unboxed, .memory => 3,
         .wait => 2,
     };
     if (words.len < needed) return error.Usage;
     switch (deed) {
         .show => {
-            const shown = find(try read(program.Processor, words[2]), try read(seccomp.Sockets, words[3]));
-            const bytes = std.mem.sliceAsBytes(shown);
-            _ = linux.write(1, bytes.ptr, bytes.len);
+            print(find(try read(program.Processor, words[2]), try read(seccomp.Sockets, words[3])));
+        },
+        .unboxed => switch (try read(program.Processor, words[2])) {
+            inline else => |each| print(comptime unboxed.build(each)),
         },
         .run => {
             if (seccomp.confine(try read(seccomp.Sockets, words[2]))) |errno|
@@ -61,6 +64,11 @@ fn obey(words: []const [*:0]u8) Fault!void {
             while (linux.read(0, &byte, byte.len) == byte.len) {}
         },
     }
+}
+
+fn print(instructions: []const program.Instruction) void {
+    const bytes = std.mem.sliceAsBytes(instructions);
+    _ = linux.write(1, bytes.ptr, bytes.len);
 }
 
 fn read(comptime Choice: type, word: [*:0]const u8) Fault!Choice {

@@ -15,6 +15,7 @@ const leftovers = @import("leftovers.zig");
 const doors = @import("doors.zig");
 const Preparation = @import("preparation.zig").Preparation;
 const service = @import("service.zig");
+const unboxed = @import("seccomp/unboxed.zig");
 
 /// The status of wrong usage and of a fault in the launcher itself (EX_SOFTWARE of sysexits.h).
 /// Everything else is told over the sockets, and the status is 0.
@@ -47,6 +48,8 @@ pub fn main() u8 {
         command.runBoxed(socket, preparation.deaths, &wanted, &moved);
         return 0;
     }
+    // Also on the boxes that it starts, whose own filters come on top.
+    if (unboxed.confine()) |errno| return cannotBegin("the system calls of tools cannot be filtered", errno);
     service.run(socket, preparation.deaths) catch {
         complain(&.{"SERVICE_FD cannot be read; airlock-daemon passes a SOCK_SEQPACKET socket"});
         return status_fault;

@@ -125,7 +125,17 @@ class Program:
 @functools.cache
 def load_program(processor: str, sockets: str) -> Program:
     """The filter of a box with these sockets, for this processor."""
-    command = [build_confined(), "show", processor, sockets]
+    return _show("show", processor, sockets)
+
+
+@functools.cache
+def load_unboxed(processor: str) -> Program:
+    """The filter of what runs outside of boxes, for this processor."""
+    return _show("unboxed", processor)
+
+
+def _show(*words: str) -> Program:
+    command = [build_confined(), *words]
     return Program(subprocess.run(command, capture_output=True, check=True).stdout)
 
 

@@ -1,4 +1,4 @@
-//! Puts the filter of a box on this process, for good.
+//! Puts a filter, such as that of a box, on this process, for good.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -15,7 +15,12 @@ pub const Sockets = @import("rules.zig").Sockets;
 /// PERM, as where a filter that this process has already does not let it take another.
 pub fn confine(sockets: Sockets) ?linux.E {
     if (failed(linux.prctl(@intFromEnum(linux.PR.SET_NO_NEW_PRIVS), 1, 0, 0, 0))) |errno| return explain(errno);
-    const instructions = own(sockets);
+    return load(own(sockets));
+}
+
+/// Filter the calls of this process, which has no_new_privs, and of whatever it starts, for good. Answers as
+/// `confine` does.
+pub fn load(instructions: []const program.Instruction) ?linux.E {
     const loaded = program.Program{ .length = @intCast(instructions.len), .instructions = instructions.ptr };
     if (failed(linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, 0, &loaded))) |errno| return explain(errno);
     return null;

@@ -23,10 +23,9 @@ pub const Processor = enum { x86_64, aarch64 };
 /// rules of another processor ends the process.
 pub fn build(comptime processor: Processor, comptime sockets: rules.Sockets) []const Instruction {
     @setEvalBranchQuota(1_000_000);
-    // AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 of linux/audit.h: the ELF machine, 64 bits, little-endian.
-    const machine = 0xc000_0000 | @as(u32, switch (processor) {
-        .x86_64 => @intFromEnum(std.elf.EM.X86_64),
-        .aarch64 => @intFromEnum(std.elf.EM.AARCH64),
+    const machine = archOf(switch (processor) {
+        .x86_64 => .X86_64,
+        .aarch64 => .AARCH64,
     });
     const head = [_]Instruction{
         load(@offsetOf(linux.SECCOMP.data, "arch")),
@@ -35,6 +34,11 @@ pub fn build(comptime processor: Processor, comptime sockets: rules.Sockets) []c
         load(@offsetOf(linux.SECCOMP.data, "nr")),
     };
     return &head ++ search(ranges(Numbers(processor), sockets));
+}
+
+/// AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 of linux/audit.h: the ELF machine, 64 bits, little-endian.
+pub fn archOf(machine: std.elf.EM) u32 {
+    return 0xc000_0000 | @as(u32, @intFromEnum(machine));
 }
 
 fn Numbers(comptime processor: Processor) type {
@@ -158,6 +162,6 @@ pub fn refuse(errno: linux.E) Instruction {
 }
 
 const jump = linux.BPF.JMP | linux.BPF.JA;
-const jump_equal = linux.BPF.JMP | linux.BPF.JEQ | linux.BPF.K;
+pub const jump_equal = linux.BPF.JMP | linux.BPF.JEQ | linux.BPF.K;
 const jump_at_least = linux.BPF.JMP | linux.BPF.JGE | linux.BPF.K;
-const and_with = linux.BPF.ALU | linux.BPF.AND | linux.BPF.K;
+pub const and_with = linux.BPF.ALU | linux.BPF.AND | linux.BPF.K;

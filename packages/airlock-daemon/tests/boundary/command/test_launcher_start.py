@@ -189,3 +189,14 @@ def test_what_is_no_terminal_cannot_become_one() -> None:
     with Launch("/bin/echo", "x", terminal=2) as launch:
         assert launch.read_reports() == [("N", errno.ENOTTY)]
         assert launch.read_output() == b""
+
+
+@pytest.mark.parametrize("call", ["splice(0, None, 1, None, 1, 0)", "tee(0, 1, 1, 0)"])
+def test_no_page_of_a_pipe_is_moved_on_to_the_daemon(call: str) -> None:
+    """A client may hold the lock of a page in a fifo, and the daemon reads the tool's stdout."""
+    script = "import ctypes, errno, os, sys; libc = ctypes.CDLL(None, use_errno=True)\n"
+    script += f"result = libc.{call}; sys.exit(ctypes.get_errno() if result < 0 else 0)"
+    with Launch(sys.executable, "-c", script) as launch:
+        os.write(launch.stdin, b"x")
+        assert launch.read_reports() == [("X", errno.EINVAL << 8)]
+        assert launch.read_output() == b""

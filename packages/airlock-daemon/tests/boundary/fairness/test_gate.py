@@ -105,6 +105,22 @@ async def test_a_full_queue_refuses() -> None:
     assert (caught.value.layer, caught.value.rule) == ("limit", "queued")
 
 
+async def test_commands_that_cannot_be_ended_do_not_add_up() -> None:
+    """As many as may run; one that has ended after all no longer counts."""
+    gate = make_gate(Limits(running=2))
+    ended = [False, False]
+    gate.strand(lambda: ended[0])
+    async with running(gate, None):
+        gate.strand(lambda: ended[1])
+    for _ in range(2):
+        with pytest.raises(Denied) as caught:
+            await gate.acquire(None)
+        assert (caught.value.layer, caught.value.rule) == ("limit", "running")
+    ended[1] = True
+    async with running(gate, None):
+        pass
+
+
 async def test_hooks_have_places_of_their_own() -> None:
     """As many as commands, with a queue of their own."""
     gate = make_gate(Limits(running=1, queued=0))

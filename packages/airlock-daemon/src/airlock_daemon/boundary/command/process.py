@@ -219,6 +219,7 @@ GONE_S = 10.0
 
 Begin = Callable[[], Awaitable[None]]
 Grant = Callable[[int], Awaitable[None]]
+Strand = Callable[[Callable[[], bool]], None]
 
 
 class Command:
@@ -256,16 +257,26 @@ class Command:
                     self._stdio.input.end()
                     self._feed(self._stdio.input)
 
-    async def finish(self) -> None:
+    async def finish(self, strand: Strand | None = None) -> None:
         """End all processes of the command: SIGHUP, then SIGKILL after 2 s.
 
-        It must be called, and always returns within a bounded time.
+        It must be called, and always returns within a bounded time. If some hang in the kernel
+        then, `strand` is called; it must call its argument until that returns True: all have ended.
         """
         self._launch.end()
         if not self._launch.is_gone():
             with trio.CancelScope(deadline=trio.current_time() + GONE_S, shield=True):
                 await self._launch.wait_gone()
+        if strand is not None and not self._launch.is_gone():
+            strand(self._release)
+        else:
+            self._launch.close()
+
+    def _release(self) -> bool:
+        if not self._launch.is_gone():
+            return False
         self._launch.close()
+        return True
 
     async def relay(self, emit: Emit, grant: Grant, begin: Begin | None = None) -> Ended:
         """Await `begin`, and pass the output to `emit` until the tool itself has ended.

@@ -146,6 +146,7 @@ class Gate:
         self._all_closed = ParkingLot()
         self._slots = trio.CapacityLimiter(limits.running)
         self._hooks = trio.CapacityLimiter(limits.running)
+        self._stranded: list[Callable[[], bool]] = []
 
     def adopt(self, limits: "Limits") -> None:
         """Change the limits; what is open, running or waiting stays."""
@@ -205,9 +206,25 @@ class Gate:
 
         The agent's own slot comes first: while it waits for a command that another agent runs, or
         for the audit log, it uses up its own slots only. Raises Denied (layer "limit") if the queue
-        is full or `queue_s` has passed.
+        is full, `queue_s` has passed, or as many commands as may run are stranded.
         """
+        self._stranded = [each for each in self._stranded if not each()]
+        if len(self._stranded) >= self.limits.running:
+            raise Denied(
+                f"{len(self._stranded)} ended commands of this agent still hang in the kernel",
+                layer="limit",
+                rule="running",
+                hint="a person on the host can find what they wait for, such as a file system that "
+                "does not answer (ps -eo pid,stat,wchan:32,args), and end that",
+            )
         return self._acquire("commands", self._slots, self._allowance, alone)
+
+    def strand(self, release: Callable[[], bool]) -> None:
+        """Count a command whose processes SIGKILL did not end, until `release` returns True.
+
+        An agent can cause this, by a pipe with a page of its own file system. It must not add up.
+        """
+        self._stranded.append(release)
 
     def acquire_for_hook(self) -> Awaitable["Slot"]:
         """Take a slot for a hook or program that judges a request, as `acquire` does for a command.

@@ -101,7 +101,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
             return finished
         finally:
             shared.audit.log.settle()
-            await command.finish()
+            await command.finish(agent.gate.strand)
     finally:
         stdio.close()
 
