@@ -59,6 +59,21 @@ def test_entries_that_a_link_of_a_workspace_leads_to_are_left_out(tmp_path: Path
     assert clean(tmp_path / "app" / "bin", "/bin", workspace=tmp_path / "app")[0] == "/bin"
 
 
+def test_entries_with_a_symlink_into_a_workspace_are_left_out(tmp_path: Path) -> None:
+    """Its program is one of the agent, by whichever way it leads there."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "out").symlink_to("/bin/true")
+    (tmp_path / "link").symlink_to("app")
+    for number, target in enumerate(("app/git", "app/out", "link/git", "app/missing/git")):
+        entry = tmp_path / f"bin-{number}"
+        entry.mkdir()
+        (entry / "git").symlink_to(tmp_path / target)
+        path, (warning,) = clean(entry, "/bin", workspace=tmp_path / "app")
+        assert path == "/bin"
+        assert f"{entry}/git leads into a workspace ({tmp_path}/app)" in warning
+        assert clean(entry, workspace=tmp_path / "other") == (str(entry), [])
+
+
 def test_entries_that_others_write_are_left_out(tmp_path: Path) -> None:
     """Whether it is the directory itself or one above it."""
     loose = tmp_path / "loose"

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airlock_daemon.platform.linux.files import is_sealed, make_sealed, openat2, read_known_status
-from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable, MountWatch
+from airlock_daemon.platform.linux.mountinfo import Location, MountRow, MountTable, MountWatch
 from airlock_daemon.platform.linux.processes import (
     Credentials,
     peer_pidfd,

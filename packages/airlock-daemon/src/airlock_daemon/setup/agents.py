@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from airlock_daemon.errors import SetupError
 from airlock_daemon.files import list_entries, read_text
 from airlock_daemon.path_text import absolute
 from airlock_daemon.setup.limits import Limits
@@ -148,12 +149,25 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
         return Agent(name=name, directory=directory, profile=profile, modules=modules, hooks=hooks)
 
     @staticmethod
-    def list_readable(registered: Mapping[str, str]) -> "Iterator[Agent]":
-        """The registered agents whose profiles can be read, also with faults."""
+    def load_registered(registered: Mapping[str, str]) -> "tuple[Agent, ...]":
+        """All registered agents, for the sake of their workspaces.
+
+        Raises SetupError if a fault could hide one of these; others are none here.
+        """
+        faults: list[Fault] = []
+        agents = []
         for name, directory in registered.items():
-            agent = Agent.load(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
+            found: list[Fault] = []
+            agent = Agent.load(
+                name, directory, upper=Limits(), shared={}, faults=found, warnings=[]
+            )
             if agent is not None:
-                yield agent
+                agents.append(agent)
+                found = [each for each in found if each.key.startswith("workspace")]
+            faults += found
+        if faults:
+            raise SetupError(tuple(faults))
+        return tuple(agents)
 
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:

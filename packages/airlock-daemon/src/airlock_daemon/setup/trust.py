@@ -18,6 +18,7 @@ from typing import Self
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.files import Finding
 from airlock_daemon.path_text import is_within
+from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_modules import Fault
 from airlock_wire import quote
 
@@ -84,12 +85,37 @@ def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] |
 def leads_through(path: str, written: Sequence[str]) -> bool:
     """Whether the absolute `path` lies in one of `written`, or a symlink on the way does.
 
-    Also where one of `written` is mounted at a second path.
+    Also where one of `written`, or a directory in it, is mounted at a second path.
     """
-    steps = {os.path.realpath(path), *list_steps(path)}
-    if any(is_within(step, each) for step in steps for each in written):
-        return True
-    return not {*map(_identify, steps)}.isdisjoint({*map(_identify, written)} - {None})
+    return next(Written(written).find(path), None) is not None
+
+
+class Written:
+    """Directories that agents write, to compare many paths with."""
+
+    def __init__(self, directories: Iterable[str]) -> None:
+        """`directories` are absolute."""
+        self._mounts = MountTable()
+        with suppress(OSError):
+            self._mounts = read_own_mounts()
+        self._known = [(each, _identify(each), self._mounts.locate(each)) for each in directories]
+        # By step; many paths have the same.
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def find(self, path: str) -> Iterator[str]:
+        """Those through which the absolute `path` leads."""
+        for step in list_steps(path) if self._known else ():
+            if step not in self._found:
+                self._found[step] = tuple(self._compare(step))
+            yield from self._found[step]
+
+    def _compare(self, step: str) -> Iterator[str]:
+        own, place = _identify(step), self._mounts.locate(step)
+        for each, identity, root in self._known:
+            is_same = own is not None and own == identity
+            is_below = place is not None and root is not None and root.includes(place)
+            if is_within(step, each) or is_same or is_below:
+                yield each
 
 
 def _identify(path: str) -> tuple[int, int] | None:
@@ -195,15 +221,25 @@ def _name_group(gid: int) -> str:
         return str(gid)
 
 
-def _find_reasons(entry: str, workspaces: tuple[str, ...]) -> Iterator[str]:
+def _find_reasons(entry: str, written: Written) -> Iterator[str]:
     if not os.path.isabs(entry):
         yield "it is not absolute"
         return
-    for workspace in workspaces:
-        if leads_through(entry, (workspace,)):
-            yield f"it lies in a workspace ({workspace})"
+    for workspace in written.find(entry):
+        yield f"it lies in a workspace ({workspace})"
+    for link in _list_links(entry):
+        for workspace in written.find(link):
+            yield f"{link} leads into a workspace ({workspace})"
     for fault in find_untrusted([entry]):
         yield f"{fault.source} {fault.problem}"
+
+
+def _list_links(directory: str) -> Iterator[str]:
+    """The symlinks that lead out of a directory."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_symlink() and os.sep in os.readlink(entry.path):
+                yield entry.path
 
 
 class Programs:
@@ -225,15 +261,16 @@ class Programs:
 
         Leaves out, with a warning, entries where somebody else could put a program: relative ones,
         which would be searched from the workspace; those in one of `workspaces` (real paths), such
-        as an activated virtual environment; and those that others may write.
+        as an activated virtual environment; those with a symlink into one; and those that others
+        may write.
         """
         source = "[daemon] path" if configured else "PATH"
-        mapped = tuple(workspaces)
+        written = Written(workspaces)
         kept = []
         for entry in dict.fromkeys(
             (configured or os.environ.get("PATH", os.defpath)).split(os.pathsep)
         ):
-            reason = next(_find_reasons(entry, mapped), None)
+            reason = next(_find_reasons(entry, written), None)
             if reason is None:
                 kept.append(entry)
             else:

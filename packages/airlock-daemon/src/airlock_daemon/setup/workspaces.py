@@ -15,8 +15,8 @@ from typing import Self
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.path_text import join_below, list_above, relative_to
-from airlock_daemon.platform.system import MountTable, read_own_mounts
+from airlock_daemon.path_text import list_above
+from airlock_daemon.platform.system import Location, MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.paths import Reserved
 from airlock_daemon.setup.profile import Identity
@@ -75,13 +75,13 @@ class Workspaces:
         self._mounts = mounts
         self._in_container = in_container
         self._owned: dict[str, Owned] = {}
-        self._places: dict[tuple[str, str], Owned] = {}
+        self._places: dict[Location, Owned] = {}
         owned = [Owned(agent=name, path=path, is_home=True) for name, path in homes.items()]
         for agent in agents:
             owned += (Owned(agent=agent.name, path=each.source) for each in agent.mounts)
         for each in owned:
             self._owned.setdefault(each.path, each)
-            place = self._locate(each.path)
+            place = self._mounts.locate(each.path)
             if place is not None:
                 self._places.setdefault(place, each)
 
@@ -136,11 +136,11 @@ class Workspaces:
 
         Homes are found first.
         """
-        place = self._locate(path)
+        place = self._mounts.locate(path)
         for owned in self._owned.values():
-            places: set[tuple[str, str] | None] = {*self._list_above(owned.path)}
+            places: set[Location | None] = {*self._list_above(owned.path)}
             if owned.is_home and place is not None:
-                places.add(self._locate(owned.path))
+                places.add(self._mounts.locate(owned.path))
             if path in list_above(owned.path) or place in places:
                 return owned
         return None
@@ -152,31 +152,23 @@ class Workspaces:
         places = self._list_above(path)
         return next((self._places[each] for each in places if each in self._places), None)
 
-    def _list_above(self, path: str) -> Iterator[tuple[str, str]]:
+    def _list_above(self, path: str) -> Iterator[Location]:
         """The file system locations of all directories above `path`, in its mounts' sources too.
 
         What is mounted at `path` lies in other directories at its source: whoever can write those
         chooses what is mounted there the next time.
         """
         for each in (path, *list_above(path)):
-            place = self._locate(each)
+            place = self._mounts.locate(each)
             if place is not None:
-                device, root = place
                 if each != path:
                     yield place
-                yield from ((device, above) for above in list_above(root))
+                yield from (Location(place.device, above) for above in list_above(place.path))
 
     def _find_volume(self, path: str) -> str | None:
         row = self._mounts.find(path)
         is_below = row is not None and row.point not in ("/", path)
         return row.point if row is not None and is_below and self._in_container else None
-
-    def _locate(self, path: str) -> tuple[str, str] | None:
-        """The file system of `path` and the path there, equal for all bind mounts of it."""
-        row = self._mounts.find(path)
-        if row is None:
-            return None
-        return row.device, join_below(row.root, relative_to(path, row.point) or "")
 
 
 def _list_homes(directory: str | None, agents: Iterable[str]) -> dict[str, str]:

@@ -310,7 +310,7 @@ def test_no_agent_chooses_what_git_writes_where(world: World, tmp_path: Path) ->
         assert "hint: name a repository of your own" in said
 
 
-@pytest.mark.parametrize("place", ["workspace", "ours", "home", "again"])
+@pytest.mark.parametrize("place", ["workspace", "ours", "home", "again", "below"])
 def test_no_agent_chooses_the_git_that_notes_a_head(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -327,11 +327,12 @@ def test_no_agent_chooses_the_git_that_notes_a_head(
     home = Path(world.locations.homes_dir, "my")
     places = {"ours": tmp_path / "ours", "workspace": world.workspace, "home": home}
     ours = str(places.get(place, tmp_path / "again"))
-    mounting = place == "again"
+    mounting = place in ("again", "below")
     if mounting:
         Path(ours).mkdir()
+        mounted = world.workspace if place == "again" else program.parent
         if subprocess.run(
-            ["mount", "--bind", world.workspace, ours], check=False, capture_output=True
+            ["mount", "--bind", mounted, ours], check=False, capture_output=True
         ).returncode:
             pytest.skip("needs to mount")
     try:
@@ -348,6 +349,41 @@ def test_no_agent_chooses_the_git_that_notes_a_head(
         if mounting:
             subprocess.run(["umount", ours], check=True)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_git_that_is_a_symlink_into_a_workspace_notes_no_head(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the symlink is."""
+    write(world.log, ALLOWED)
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    program, link = world.workspace / "git", tmp_path / "bin" / "git"
+    program.write_text(f'#!/bin/sh\n: >{tmp_path}/ran\nexec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    link.parent.mkdir()
+    link.symlink_to(program)
+    ours = str(tmp_path / "ours")
+    _git("init", "--quiet", ours)
+    monkeypatch.setenv("PATH", f"{link.parent}:{os.environ['PATH']}")
+    run(world, "log", "head", "--to-git=airlock-log", "--repository", ours)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("is_profile", [True, False])
+def test_no_head_is_noted_where_a_workspace_may_be_hidden(
+    world: World, tmp_path: Path, *, is_profile: bool
+) -> None:
+    """A profile or a registration that cannot be read names none: it is to be mended first."""
+    write(world.log, ALLOWED)
+    ours = str(tmp_path / "ours")
+    _git("init", "--quiet", ours)
+    world.write_profile(f'[workspace]\nsame_path = ["{ours}"]\n')
+    faulty = (world.agent / "airlock.toml") if is_profile else world.agents_file
+    faulty.write_text(f"{faulty.read_text()}\n= nonsense\n")
+    git = ("--repository", ours)
+    said = run(world, "log", "head", "--to-git=airlock-log", *git, status=1).stderr
+    assert f"{faulty}: " in said
+    assert not _git("-C", ours, "for-each-ref")
 
 
 def _git(*words: str) -> str:

@@ -164,6 +164,14 @@ def test_files_with_faults_are_refused_as_such(world: World) -> None:
         plan(world)
 
 
+def test_a_profile_that_may_hide_a_workspace_is_a_fault(world: World) -> None:
+    """Its workspaces could contain the new one, or the programs that are run for it."""
+    profile = world.agent / "airlock.toml"
+    profile.write_text(f"{profile.read_text()}\n= nonsense\n")
+    with pytest.raises(SetupError, match=f"{re.escape(str(profile))}: "):
+        plan(world)
+
+
 def test_an_unusual_form_is_left_to_its_owner(world: World) -> None:
     """With the words to add."""
     (world.config / "config.toml").write_text('[commands]\nenable = [\n  "sh" # one\n  # two\n]\n')

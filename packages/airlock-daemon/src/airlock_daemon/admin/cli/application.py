@@ -117,13 +117,16 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     def list_written(self) -> tuple[str, ...]:
         """The directories that agents write: their workspaces, and the homes of containers.
 
-        Leaves out the workspaces of agents whose profiles cannot be read; faults are no errors.
+        Raises SetupError if a fault of the registration or of a profile could hide one.
         """
         from airlock_daemon.setup.generation import Agent, read_registration  # noqa: PLC0415
 
         files = self.find_files()
-        registered = read_registration(files.agents, faults=[]) if files.agents else {}
-        agents = Agent.list_readable(registered)
+        faults: list[Fault] = []
+        registered = read_registration(files.agents, faults=faults) if files.agents else {}
+        if faults:
+            raise SetupError(tuple(faults))
+        agents = Agent.load_registered(registered)
         return (*(mount.source for each in agents for mount in each.mounts), files.homes_dir)
 
     def locate_state(self) -> "State":

@@ -123,7 +123,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             f"there is something at {new.directory} already",
             hint="choose another directory with --path, or move it away",
         )
-    agents = tuple(Agent.list_readable(registered))
+    agents = Agent.load_registered(registered)
     written = (*new.workspaces, *(mount.source for each in agents for mount in each.mounts))
     search_path = Programs.of(None, workspaces=written, warnings=[]).path
     reserved = reserve(

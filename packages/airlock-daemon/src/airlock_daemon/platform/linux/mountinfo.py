@@ -44,6 +44,17 @@ class MountRow(msgspec.Struct, frozen=True):
         return self.kind in _PSEUDO
 
 
+class Location(msgspec.Struct, frozen=True):
+    """A path on its file system, `device`: equal for all bind mounts of it."""
+
+    device: str
+    path: str
+
+    def includes(self, other: "Location") -> bool:
+        """Whether `other` is it, or below it."""
+        return other.device == self.device and relative_to(other.path, self.path) is not None
+
+
 class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in its dictionary
     """The mounts of one mount namespace, in the order of the file. Paths are absolute and normal.
 
@@ -95,6 +106,13 @@ class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in i
         # normpath(3) keeps two leading slashes, below which list_above ends before the root.
         above = (path, *list_above(path), "/")
         return next((self.seen[each] for each in above if each in self.seen), None)
+
+    def locate(self, path: str) -> Location | None:
+        """Where `path` is on its file system; None without a mount."""
+        row = self.find(path)
+        if row is None:
+            return None
+        return Location(row.device, join_below(row.root, relative_to(path, row.point) or ""))
 
     def find_shown(self, row: MountRow) -> Iterator[str]:
         """The visible paths of what `row` of another namespace mounts."""
