@@ -5,8 +5,9 @@ A name that is found in it is the one that OpenSSL finds, and so is that there i
 
 import contextlib
 import ssl
+from collections.abc import Iterable
 
-from airlock_daemon.boundary.brokers.https.splicing import BadHello, read_server_name
+from airlock_daemon.boundary.brokers.https.splicing import BadHello, ClientHello
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
 _MAX_LENGTH = 4096
@@ -39,10 +40,12 @@ _READER = _Reader()
 
 def _check(data: bytes) -> None:
     try:
-        is_whole, name = read_server_name(data)
+        name, is_whole = _find_name([data])
     except BadHello as error:
         require_one_line(str(error))
         return
+    if (name, is_whole) != _find_name(data[at : at + 1] for at in range(len(data))):
+        raise BrokenPromiseError("another name was found byte by byte")
     if not is_whole:
         if name is not None:
             raise BrokenPromiseError("a name was found in half a message")
@@ -50,6 +53,12 @@ def _check(data: bytes) -> None:
     for other in _READER.read(data):
         if (other.lower() if other is not None else None) != name:
             raise BrokenPromiseError(f"OpenSSL finds {other!a}, and this {name!a}")
+
+
+def _find_name(pieces: Iterable[bytes]) -> tuple[str | None, bool]:
+    hello = ClientHello()
+    is_whole = any(map(hello.feed, pieces))
+    return hello.name, is_whole
 
 
 def _say(name: str | None, newest: ssl.TLSVersion) -> bytes:

@@ -18,6 +18,7 @@ from https_server import in_thread
 from airlock_daemon.admin.listening import find_silence
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.daemon.https import link_published
+from airlock_daemon.serving.daemon.https_parent import MOST_LOGGED
 from airlock_daemon.setup.paths import BUNDLE, CA, PUBLISHED, TRUSTSTORE
 from api_world import (
     TOKEN,
@@ -276,6 +277,22 @@ def test_what_a_worker_says_forges_no_line(apis: ApiWorld) -> None:
     assert said.count(r'process says "{\"event\": \"exec\"}"') == 2
     assert said.count(r'process says "\u{1b}[2Jairlock: forged') == 2
     assert not any(line.startswith(('{"event', "\x1b")) for line in said.splitlines())
+
+
+def test_what_a_worker_says_without_end_is_logged_to_an_end(apis: ApiWorld) -> None:
+    """One that a client has broken would fill the disk."""
+    with apis.daemon() as daemon:
+        with apis.client() as client:
+            assert client.ask("/who")[0] == 200
+            worker = children(find_parent(daemon))[0]
+            with open(f"/proc/{worker}/fd/2", "wb", buffering=0) as stderr:
+                while "it says more than is logged of it" not in daemon.messages():
+                    stderr.write(b"a long line of words\n" * 190)
+                # It is still read, so that nobody waits to write.
+                stderr.writelines(b"the rest\n" * 400 for _ in range(20))
+        said = daemon.messages()
+    assert "the rest" not in said
+    assert len(said) < 2 * MOST_LOGGED
 
 
 def test_both_end_with_the_daemon(apis: ApiWorld) -> None:

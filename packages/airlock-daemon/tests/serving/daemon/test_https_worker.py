@@ -312,7 +312,17 @@ async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) 
             assert cancellations[0].reason == "stop"
 
 
-@pytest.mark.parametrize("said", ["no message", "questions without end", "two descriptors"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no message",
+        "questions without end",
+        "two descriptors",
+        "an answer to no settings",
+        "a problem with no settings",
+        "two ends of a tunnel",
+    ],
+)
 async def test_a_process_that_breaks_the_rules_is_ended(tmp_path: Path, said: str) -> None:
     """It is the one that reads what clients say, so that it is not trusted more than they are."""
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
@@ -326,6 +336,14 @@ async def test_a_process_that_breaks_the_rules_is_ended(tmp_path: Path, said: st
                 await ends.process.send(SETTINGS)  # type: ignore[arg-type]
             elif said == "two descriptors":
                 socket.send_fds(ends.process._raw, [b"x"], [any_socket.fileno()] * 2)
+            elif said == "an answer to no settings":
+                await ends.process.send(Ready(fingerprint=""))
+            elif said == "a problem with no settings":
+                await ends.process.send(Unready(message="no", hint="none"))
+            elif said == "two ends of a tunnel":
+                end = Spliced(connection=1, host="api.test", port=443, sent=1, received=1)
+                for _ in range(2):
+                    await ends.process.send(end)
             else:
                 for number in range(5):
                     await ends.process.send(ask(number))

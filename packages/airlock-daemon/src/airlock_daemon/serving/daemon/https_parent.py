@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.https.messages import Channel, Fork, Kill, ToParent
+from airlock_daemon.boundary.fairness import Allowance
 from airlock_daemon.errors import LOOK_AT_MESSAGES, Failed
 from airlock_daemon.serving.request import log
 from airlock_wire import quote
@@ -25,6 +26,10 @@ _LAST_WORDS_S = 1.0
 # Of one read of its stderr; before the next one.
 _SAID_BYTES, _SAID_LINES = 4096, 50
 _PAUSE_S = 0.1
+# Bytes of it that are logged at once, and per second.
+MOST_LOGGED, _LOGGED_S = 100_000, 20.0
+# Of each line beside what was said.
+_LINE_BYTES = 100
 # The daemon's variables that the process gets.
 _VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
 
@@ -178,8 +183,10 @@ class _Process:
         """Log what it says, until it and its workers have ended.
 
         Quoted: a client that has broken a worker could forge other lines, also of the audit log.
-        And no more at once than costs the daemon a few milliseconds.
+        And no more at once than costs the daemon a few milliseconds; what exceeds MOST_LOGGED, and
+        _LOGGED_S from then on, is dropped.
         """
+        allowance = Allowance(bytes_s=_LOGGED_S, burst=MOST_LOGGED)
         stderr = self._process.stderr
         assert stderr is not None  # noqa: S101 - for mypy
         said = b"-"
@@ -187,8 +194,13 @@ class _Process:
             await trio.lowlevel.wait_readable(stderr)
             said = os.read(stderr.fileno(), _SAID_BYTES)
             for line in said.decode("utf-8", "replace").splitlines()[:_SAID_LINES]:
+                if allowance.is_spent:
+                    break
                 quoted = quote(line, limit=1000)
                 log.error("the HTTPS broker's process says %s; please report it", quoted)
+                allowance.spend(len(quoted) + _LINE_BYTES)
+                if allowance.is_spent:
+                    log.error("it says more than is logged of it")
             await trio.sleep(_PAUSE_S)
 
     def end(self) -> str:

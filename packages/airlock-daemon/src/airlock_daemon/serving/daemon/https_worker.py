@@ -277,21 +277,27 @@ class Worker:
                     return
                 finally:
                     self._agent.closer.close((descriptor,))
-            self._take(message, body, nursery)
+            if not self._take(message, body, nursery):
+                log.error(
+                    "agent %s: its worker says more than it may, and is ended; please report it",
+                    self._name,
+                )
+                return
             await self._agent.turns.take()
 
-    def _take(self, message: ToDaemon, body: bytes, nursery: trio.Nursery) -> None:
+    def _take(self, message: ToDaemon, body: bytes, nursery: trio.Nursery) -> bool:
+        """Whether the process may say this now: some messages are for one occasion each."""
         match message:
-            case Ready():
-                self._take_answer(None)
-                if self._agent.bridge is not None:
+            case Ready() | Unready():
+                if not self._unanswered:
+                    return False
+                self._take_answer(message if isinstance(message, Unready) else None)
+                if isinstance(message, Ready) and self._agent.bridge is not None:
                     self._agent.bridge.renew()
-            case Unready():
-                self._take_answer(message)
             case Question():
                 opened = self._open.get(message.connection)
                 if opened is not None:
-                    self._begin(message, body, opened, nursery)
+                    return self._begin(message, body, opened, nursery)
             case Finished():
                 self._operations.finish(message)
                 self._forget(message.question)
@@ -300,7 +306,8 @@ class Worker:
             case Refused() | Spliced() | Ended():
                 opened = self._open.get(message.connection)
                 if opened is not None:
-                    self._note(message, opened)
+                    return self._note(message, opened)
+        return True
 
     def _take_answer(self, problem: Unready | None) -> None:
         """Note the answer to settings; answers come in the order of sending."""
@@ -311,27 +318,26 @@ class Worker:
         if problem is not None:
             log.error("agent %s: %s; %s", self._name, problem.message, problem.hint)
 
-    def _note(self, message: Refused | Spliced | Ended, opened: "_Open") -> None:
+    def _note(self, message: Refused | Spliced | Ended, opened: "_Open") -> bool:
         match message:
             case Refused():
                 self._operations.note_refused(message, opened.caller)
                 if opened.tell is not None and not message.method:
                     opened.tell(message.reason)
             case Spliced():
+                if opened.is_spliced:
+                    return False
+                opened.is_spliced = True
                 self._operations.note_spliced(message, opened.caller)
             case Ended():
                 opened.is_over.set()
+        return True
 
     def _begin(
         self, question: Question, body: bytes, opened: "_Open", nursery: trio.Nursery
-    ) -> None:
+    ) -> bool:
         if question.question in self._asked or len(opened.asked) >= _MAX_ASKED:
-            log.error(
-                "agent %s: its worker asks more than it may, and is ended; please report it",
-                self._name,
-            )
-            self._scope.cancel()
-            return
+            return False
         self._asked[question.question] = opened
         scope = opened.asked[question.question] = trio.CancelScope()
         self._shared.running.add(opened.cancellation)
@@ -341,6 +347,7 @@ class Worker:
         # Most need no task, which would cost as much as all the rest.
         if answer is None or not self._channel.send_now(answer):
             nursery.start_soon(self._answer, question, body, opened, scope, answer)
+        return True
 
     async def _answer(
         self,
@@ -395,6 +402,7 @@ class _Open:
         network: Callable[[], tuple[str, ...]],
     ) -> None:
         self.network = network
+        self.is_spliced = False
         # The network last sent to the process, None before it has the connection.
         self.told: tuple[str, ...] | None = None
         self.caller = caller

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from airlock_daemon.boundary.brokers.http import TlsStream
 from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
-from airlock_daemon.boundary.brokers.https.splicing import BadHello, read_server_name
+from airlock_daemon.boundary.brokers.https.splicing import BadHello, ClientHello
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -126,15 +126,41 @@ async def test_an_address_that_is_named_is_reached_for_whatever_name(
 
 async def test_a_name_is_found_however_the_message_is_cut(world_hello: bytes) -> None:
     """In records of one byte each too, and with less it is not known yet."""
-    assert read_server_name(world_hello) == (True, HOST)
     for end in range(0, len(world_hello), 37):
-        assert read_server_name(world_hello[:end]) == (False, None)
+        hello = ClientHello()
+        assert not hello.feed(world_hello[:end])
+        assert hello.name is None
+        assert hello.feed(world_hello[end:])
+        assert _read(hello) == (HOST, world_hello)
     message = world_hello[5:]
     tiny = b"".join(b"\x16\x03\x01\0\x01" + bytes([byte]) for byte in message)
-    assert read_server_name(tiny) == (True, HOST)
-    # Any number of these could come, to be read again and again.
+    hello = ClientHello()
+    assert [hello.feed(bytes([byte])) for byte in tiny] == [False] * (len(tiny) - 1) + [True]
+    assert _read(hello) == (HOST, tiny)
     with pytest.raises(BadHello, match="an empty part"):
-        read_server_name(b"\x16\x03\x01\0\0" + world_hello)
+        ClientHello().feed(b"\x16\x03\x01\0\0" + world_hello)
+
+
+def _read(hello: ClientHello) -> tuple[str | None, bytes]:
+    return hello.name, bytes(hello.data)
+
+
+async def test_each_byte_of_a_first_message_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pieces it comes in: a client chooses that."""
+    begun = 0
+    real = ClientHello._begin_record
+
+    def count(hello: ClientHello) -> bool:
+        nonlocal begun
+        begun += 1
+        return real(hello)
+
+    monkeypatch.setattr(ClientHello, "_begin_record", count)
+    hello, records = ClientHello(), 5000
+    for number in range(records):
+        # The length of a long message, and then anything.
+        assert not hello.feed(b"\x16\x03\x01\0\x01" + (b"\1\0\x7f\0"[number : number + 1] or b"x"))
+    assert begun == records
 
 
 @pytest.fixture

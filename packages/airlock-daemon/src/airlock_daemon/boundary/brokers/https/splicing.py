@@ -114,34 +114,58 @@ class _Reader:
         return taken
 
 
-def read_server_name(data: bytes) -> tuple[bool, str | None]:
-    """Read the server name of a ClientHello; an ambiguous one is refused.
+class ClientHello:
+    """A ClientHello as it comes, in pieces of any size: each byte is read once."""
 
-    Returns whether `data` has the whole message, and the name in it, if any.
+    def __init__(self) -> None:
+        self.data = bytearray()
+        """All that came."""
+        self.name: str | None = None
+        """The server name of the whole message, if it has one."""
+        self._message = bytearray()
+        # Where reading goes on, and how much of a record is left there.
+        self._at = self._left = 0
 
-    Raises BadHello.
-    """
-    message, at = bytearray(), 0
-    while at < len(data):
-        if data[at] != _HANDSHAKE:
+    def feed(self, more: bytes) -> bool:
+        """Add bytes; returns whether the message is whole.
+
+        Raises BadHello if it cannot become one, or has an ambiguous name.
+        """
+        self.data += more
+        while self._at < len(self.data):
+            if not self._left and not self._begin_record():
+                break
+            piece = self.data[self._at : self._at + self._left]
+            self._message += piece
+            self._at += len(piece)
+            self._left -= len(piece)
+            if self._is_whole():
+                self.name = _find_name(bytes(self._message[4:]))
+                return True
+        return False
+
+    def _begin_record(self) -> bool:
+        if self.data[self._at] != _HANDSHAKE:
             raise BadHello("it is no TLS")
-        if len(data) < at + 5:
-            break
-        (length,) = struct.unpack_from("!H", data, at + 3)
-        if length == 0:
-            # Any number of these would be read again with each byte that comes (RFC 8446, 5.1).
+        if len(self.data) < self._at + 5:
+            return False
+        (self._left,) = struct.unpack_from("!H", self.data, self._at + 3)
+        if self._left == 0:
+            # Any number of these could come (RFC 8446, 5.1).
             raise BadHello("its first message of TLS has an empty part")
-        message += data[at + 5 : at + 5 + length]
-        if len(message) >= 4:
-            if message[0] != _CLIENT_HELLO:
-                raise BadHello("it does not begin as TLS does")
-            whole = 4 + int.from_bytes(message[1:4])
-            if whole > _MAX_LENGTH:
-                raise BadHello("its first message of TLS is too long")
-            if len(message) >= whole:
-                return True, _find_name(bytes(message[4:whole]))
-        at += 5 + length
-    return False, None
+        self._at += 5
+        return True
+
+    def _is_whole(self) -> bool:
+        if len(self._message) < 4:
+            return False
+        if self._message[0] != _CLIENT_HELLO:
+            raise BadHello("it does not begin as TLS does")
+        whole = 4 + int.from_bytes(self._message[1:4])
+        if whole > _MAX_LENGTH:
+            raise BadHello("its first message of TLS is too long")
+        del self._message[whole:]
+        return len(self._message) == whole
 
 
 def _find_name(hello: bytes) -> str | None:

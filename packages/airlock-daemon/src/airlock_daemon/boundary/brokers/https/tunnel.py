@@ -26,7 +26,7 @@ from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
 from airlock_daemon.boundary.brokers.https.service import Authorities, Service
 from airlock_daemon.boundary.brokers.https.splicing import (
     BadHello,
-    read_server_name,
+    ClientHello,
     send_final,
     splice,
 )
@@ -204,17 +204,14 @@ class Tunnel:
         """
         try:
             with trio.fail_after(_HELLO_S):
-                while True:
-                    is_whole, name = read_server_name(data)
-                    if is_whole:
-                        break
-                    more = await self._below.receive_some(_READ)
-                    if not more:
+                hello = ClientHello()
+                while not hello.feed(data):
+                    data = await self._below.receive_some(_READ)
+                    if not data:
                         return b""
-                    data += more
-            if name == wanted.host:
-                return data
-            reason = f"it is for {quote(name or '')}, and CONNECT for {wanted.host}"
+            if hello.name == wanted.host:
+                return bytes(hello.data)
+            reason = f"it is for {quote(hello.name or '')}, and CONNECT for {wanted.host}"
         except BadHello as bad:
             reason = str(bad)
         except trio.TooSlowError:
