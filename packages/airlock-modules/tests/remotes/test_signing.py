@@ -1,5 +1,7 @@
 """What git has signed, read as git writes it or not at all, and judged by its addresses."""
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,38 @@ def test_objects_of_sha256_repositories_are_read() -> None:
     """Their ids have 64 digits, and so has that of the commit."""
     asked = read_unsigned(COMMIT.replace(ID, "2" * 64).encode())
     assert len(asked.id) == 64
+
+
+COMMIT_HEADERS = (
+    *(f"tree {ID}", f"parent {ID}", f"author {PERSON}", f"committer {PERSON}"),
+    *("encoding utf-8", f"mergetag object {ID}\n type commit"),
+)
+TAG_HEADERS = (f"object {ID}", "type commit", "tag v1.2", f"tagger {PERSON}")
+
+
+@pytest.mark.parametrize(
+    ("headers", "optional"),
+    [(COMMIT_HEADERS, {"parent", "encoding", "mergetag"}), (TAG_HEADERS, set())],
+)
+def test_headers_are_read_in_the_order_of_git_alone(
+    headers: tuple[str, ...], optional: set[str]
+) -> None:
+    """Each once, but parents and merged tags; git finds others where it looks for them first."""
+
+    def is_read(chosen: Iterable[str]) -> bool:
+        try:
+            read_unsigned("\n".join((*chosen, "", "text")).encode())
+        except RemoteError:
+            return False
+        return True
+
+    for order in itertools.permutations(headers):
+        assert is_read(order) == (order == headers), order
+    for number, header in enumerate(headers):
+        name = header.partition(" ")[0]
+        assert is_read(headers[:number] + headers[number + 1 :]) == (name in optional)
+        is_many = name in ("parent", "mergetag")
+        assert is_read((*headers[:number], header, *headers[number:])) == is_many
 
 
 @pytest.mark.parametrize(
