@@ -296,12 +296,13 @@ def test_a_repository_that_is_not_granted_is_added_as_one(path: str, line: str) 
     assert line in str(verdict.hint)
 
 
-def test_of_many_repositories_the_last_are_shown() -> None:
-    """A message stays short."""
+def test_of_many_repositories_only_the_new_one_is_shown() -> None:
+    """A message stays short, and nothing in it is to be filled in."""
     api = replace(_GH, allow=(), repositories=tuple(f"acme/app{number}" for number in range(9)))
     hint = str(api.judge(ApiCall(method="GET", path="/repos/not/app")).hint)
-    assert 'write [gh] repositories = [..., "acme/app2", ' in hint
-    assert '"acme/app8", "not/app"] in this' in hint
+    assert 'add "not/app" (without that line, also the 9 of [git] push, which it replaces)' in hint
+    assert " to [gh] repositories in this" in hint
+    assert "..." not in hint
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ def test_it_says_what_is_missing(world: World, options: tuple[str, ...]) -> None
     assert '[gh]: credential = { stored = "gh" }, and run: airlock reload' in said
     said = login(options, "other", says=CANARY.encode()).stderr
     assert "no agent uses it yet" in said
+    assert "hint: write [api.other] in an airlock.toml" in said
+    said = login(options, "npm", says=CANARY.encode()).stderr
+    assert "hint: add npm to commands of an airlock.toml, and to [commands] enable" in said
     world.write_profile("[git]\nnonsense = 1\n")
     assert "openai is stored for every agent" in login(options, "openai", says=b"x").stderr
 

@@ -393,11 +393,16 @@ class Api(Struct, frozen=True, kw_only=True):
         """How to grant a request: its repository, if that is what it lacks, or a rule for it."""
         other = _REPOSITORY.match(path) if method == "GET" else None
         if self.repositories is not None and other and not self._has((other[1],)):
-            # With all that are granted: they may be those of [git] push, which the key replaces.
+            # They may be those of [git] push, which the key replaces.
             named = (*self.repositories, other[1])
-            more = "..., " if len(named) > _MAX_ADVISED else ""
-            shown = ", ".join(map(quote, named[-_MAX_ADVISED:]))
-            return self._advise(f"repositories = [{more}{shown}]", what="write")
+            if len(named) > _MAX_ADVISED:
+                return self._advise(
+                    "repositories",
+                    f"{quote(other[1])} (without that line, also the {len(self.repositories)} of "
+                    "[git] push, which it replaces)",
+                )
+            shown = ", ".join(map(quote, named))
+            return self._advise(f"repositories = [{shown}]", what="write")
         is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
         return self._advise("allow", f'"{method} {path}"' if is_rule else "a rule for it")
 

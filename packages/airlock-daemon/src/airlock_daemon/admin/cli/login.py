@@ -1,6 +1,7 @@
 """`airlock login`."""
 
 import getpass
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.output import list_rows, print_message
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.credential import Access, BadCredential
-from airlock_modules import is_name
+from airlock_modules import builtin_names, is_name
 from airlock_wire import quote
 
 if TYPE_CHECKING:
@@ -131,11 +132,20 @@ def _tell_users(application: Application, stored: str, agent: str | None) -> Non
             f'credential = {{ stored = "{stored}" }}{AND_RELOAD}',
         )
     else:
-        print_message(
-            "note: no agent uses it yet",
-            f"hint: add {stored} to commands of an airlock.toml, and to [commands] enable of "
-            f"config.toml{AND_RELOAD}",
+        print_message("note: no agent uses it yet", f"hint: {_advise(application, stored)}")
+
+
+def _advise(application: Application, name: str) -> str:
+    written = os.path.join(application.locations.modules_dir, f"{name}.toml")
+    if name in builtin_names() or os.path.exists(written):
+        return (
+            f"add {name} to commands of an airlock.toml, and to [commands] enable of config.toml"
+            f"{AND_RELOAD}"
         )
+    return (
+        f"write [api.{name}] in an airlock.toml, with hosts, allow and credential = "
+        f'{{ as = "header", stored = "{name}" }}{AND_RELOAD}'
+    )
 
 
 def _list_agents(application: Application) -> "Mapping[str, tuple[Api, ...]]":

@@ -200,7 +200,7 @@ class _Process:
                 log.error("the HTTPS broker's process says %s; please report it", quoted)
                 allowance.spend(len(quoted) + _LINE_BYTES)
                 if allowance.is_spent:
-                    log.error("it says more than is logged of it")
+                    log.error("it says more than is logged of it; please report it")
             await trio.sleep(_PAUSE_S)
 
     def end(self) -> str:
