@@ -6,11 +6,13 @@ text files. unix(7) names the process of a peer, and a pidfd (pidfd_open(2)) is 
 
 import errno
 import fcntl
+import itertools
 import os
 import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -162,6 +164,23 @@ ATTEMPTS = 8
 """Walks of a process table that changes meanwhile."""
 
 
+def ask_again(descends: Callable[[], bool]) -> bool:
+    """Whether a process `descends`, asked again while one of its ancestors ends.
+
+    True also if that is unknown. Raises OSError without a descriptor to look.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return descends()
+        except ProcessLookupError:
+            continue
+        except OSError as error:
+            if is_full_table(error):
+                raise
+            return True
+    return True
+
+
 class Ancestry:
     """Tells the descendants of process `ancestor` from all others. Its owner must `close` it.
 
@@ -184,18 +203,10 @@ class Ancestry:
         start = pid if parent is None else parent
         if start in self._strangers and self._is_stranger(start):
             return False
-        for _ in range(ATTEMPTS):
-            try:
-                return self._descends(start, asks=pid)
-            except ProcessLookupError:
-                # An ancestor ended: `docker exec` does so as soon as its command runs. Start again
-                # at the client to find the new parents.
-                start = pid
-            except OSError as error:
-                if is_full_table(error):
-                    raise
-                return True
-        return True
+        # If an ancestor ends, as `docker exec` does as soon as its command runs, the client has new
+        # parents.
+        starts = itertools.chain((start,), itertools.repeat(pid))
+        return ask_again(lambda: self._descends(next(starts), asks=pid))
 
     def close(self) -> None:
         """Close all pidfds."""

@@ -9,14 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from airlock_daemon.errors import is_full_table
+from airlock_daemon.platform.linux.processes import GENERATIONS, ask_again
 from airlock_daemon.platform.posix import is_darwin
-
-# Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
-GENERATIONS = 256
-
-# Walks of a process table that changes meanwhile.
-ATTEMPTS = 8
 
 
 class ProcessEntry(msgspec.Struct, frozen=True):
@@ -70,17 +64,7 @@ class Ancestry:
         without a descriptor to look.
         """
         del parent
-        for _ in range(ATTEMPTS):
-            try:
-                return self._descends(pid)
-            except ProcessLookupError:
-                # An ancestor ended. Start again at the client to find the new parents.
-                continue
-            except OSError as error:
-                if is_full_table(error):
-                    raise
-                return True
-        return True
+        return ask_again(lambda: self._descends(pid))
 
     def close(self) -> None:
         """Release nothing: no descriptor is open."""

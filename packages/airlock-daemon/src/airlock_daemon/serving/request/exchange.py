@@ -7,7 +7,7 @@ specification. The first step that refuses raises; `_refuse` alone answers and r
 import functools
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 from msgspec.structs import replace
@@ -44,11 +44,16 @@ from airlock_daemon.setup.generation import Generation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from airlock_daemon.serving.request.relay import Converse, Origin
 
-    Run = Callable[..., Coroutine[object, None, Request | None]]
+
+class Run(Protocol):
+    """Runs an allowed request, or returns the hook's rewritten request."""
+
+    async def __call__(
+        self, request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
+    ) -> Request | None:
+        """`pre_exec` is the path of the hook, None without."""
 
 
 class Visit(Session):
@@ -184,7 +189,7 @@ def _identify(request: Request, call: Call) -> Peer:
     return peer
 
 
-def _find_run(allowed: Allowed) -> "Run":
+def _find_run(allowed: Allowed) -> Run:
     """What runs an allowed request, or returns the hook's rewritten request."""
     return _load_tools() if allowed.module.broker is None else _run_broker
 

@@ -586,8 +586,8 @@ class Making:
         own, _ = await list_own(self._agent.engine, self._view, self._agent.turns, filters)
         removed = []
         for each in own:
-            status, _ = await request_json(self._agent.engine, "DELETE", f"{base}{each['Id']}?v=1")
-            removed += [each["Id"]] if status < HTTPStatus.BAD_REQUEST else []
+            status, _ = await request_json(self._agent.engine, "DELETE", f"{base}{each.id}?v=1")
+            removed += [each.id] if status < HTTPStatus.BAD_REQUEST else []
         return {"ContainersDeleted": removed, "SpaceReclaimed": 0}
 
     def _need_target(self) -> Reference:

@@ -11,7 +11,7 @@ import errno
 import random
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -218,42 +218,60 @@ async def list_published(engine: str, view: View, turns: TurnSource) -> dict[int
     found: dict[int, Published] = {}
     own, _ = await list_own(engine, view, turns)
     for each in own:
-        if each.get("State") not in ("running", "paused"):
-            continue
-        networks = (each.get("NetworkSettings") or {}).get("Networks") or {}
-        addresses = {
-            str(end.get("NetworkID")): str(end.get("IPAddress"))
-            for end in networks.values()
-            if end.get("IPAddress")
-        }
-        for outer, inner in read_ports(each.get("Labels") or {}).items():
-            found.setdefault(outer, Published(str(each["Id"]), inner, addresses))
+        for outer, inner in each.ports.items() if each.is_running else ():
+            found.setdefault(outer, Published(each.id, inner, each.addresses))
     return found
+
+
+class OwnContainer(msgspec.Struct, frozen=True):
+    """What is kept of a container of the agent: `ports` as of `read_ports`, and its `addresses` by
+    network. A paused one is running.
+    """
+
+    id: str
+    is_running: bool
+    ports: Mapping[int, int]
+    addresses: Mapping[str, str]
+
+    @classmethod
+    def of(cls, listed: Mapping[str, Any]) -> "OwnContainer":
+        """Of an entry of the engine's list."""
+        networks = (listed.get("NetworkSettings") or {}).get("Networks") or {}
+        return cls(
+            str(listed["Id"]),
+            listed.get("State") in ("running", "paused"),
+            read_ports(listed.get("Labels") or {}),
+            {
+                str(end.get("NetworkID")): str(end.get("IPAddress"))
+                for end in networks.values()
+                if end.get("IPAddress")
+            },
+        )
 
 
 async def list_own(
     engine: str, view: View, turns: TurnSource, filters: Mapping[str, object] | None = None
-) -> tuple[list[dict[str, Any]], int]:
-    """The agent's containers, running or not, as the engine lists them. Raises Failed.
+) -> tuple[list[OwnContainer], int]:
+    """The agent's containers, running or not. Raises Failed.
 
     `filters` name their labels, too. The number is of those that are too long to be looked at.
     """
 
-    def pick(each: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def pick(each: dict[str, Any]) -> Iterator[OwnContainer]:
         if view.ownership.owns((each.get("Names") or [""])[0], each.get("Labels")):
-            yield each
+            yield OwnContainer.of(each)
 
     given = {"label": view.ownership.filters} if filters is None else filters
     path = "/containers/json?all=1"
     return await ask_list(engine, path, given, view, pick=pick, turns=turns)
 
 
-def choose_ports(wanted: Mapping[int, int], others: list[dict[str, Any]]) -> dict[int, int]:
+def choose_ports(wanted: Mapping[int, int], others: Iterable[OwnContainer]) -> dict[int, int]:
     """Choose a port of the loopback for each port of a container that wants any (0).
 
     `others` are the agent's containers, whose ports it does not choose. Raises Refused.
     """
-    taken = {outer for each in others for outer in read_ports(each.get("Labels") or {})}
+    taken = {outer for each in others for outer in each.ports}
     taken.update(wanted.values())
     chosen: dict[int, int] = {}
     for inner, outer in wanted.items():
