@@ -19,6 +19,7 @@ from airlock_daemon.admin.cli import main
 from airlock_daemon.boundary.brokers.git import (
     conversation,
     credential,
+    over_ssh,
     rules,
     server_words,
     smart_http,
@@ -28,9 +29,9 @@ from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConvers
 from airlock_daemon.boundary.brokers.http import HttpClient, Request, Trust, client
 from airlock_daemon.boundary.brokers.http.proxy import Proxy
 from airlock_daemon.boundary.brokers.sign import signing as sign_conversation
-from airlock_daemon.boundary.brokers.ssh import known_hosts, session
-from airlock_daemon.boundary.brokers.ssh import words as ssh_command
-from airlock_daemon.boundary.brokers.ssh.known_hosts import Known, SshSettings
+from airlock_daemon.boundary.brokers.ssh import destination as ssh_command
+from airlock_daemon.boundary.brokers.ssh import session
+from airlock_daemon.boundary.brokers.ssh.destination import Known, SshSettings
 from airlock_daemon.boundary.brokers.ssh.session import Admitted
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request import broker, git_broker, ssh_broker
@@ -60,7 +61,7 @@ def words() -> None:
         if args[0] != "ssh":
             asked = rules.read_remote(args, generation)
             return await rules.admit_url(asked, generation, requester)
-        ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
+        ssh = over_ssh.profile_words(generation.agent.profile.env, home="/")
         return SshRemote(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
             program=generation.programs.find(ssh[0]),
@@ -110,7 +111,7 @@ def places() -> None:
 
 def addresses() -> None:
     """Every address is public."""
-    for where in (known_hosts, rules):
+    for where in (ssh_command, rules):
         _put(where, "find_inner", lambda _: None)
 
 
@@ -121,7 +122,7 @@ def known() -> None:
         return Known(frozenset(("any",)), is_revoked=False)
 
     addresses()
-    _put(known_hosts.Pinning, "_known", find)
+    _put(ssh_command.Pinning, "_known", find)
 
 
 def proxies() -> None:
@@ -136,7 +137,7 @@ def proxies() -> None:
         return msgspec.structs.replace(found, route=None)
 
     confine_all = _put(rules, "_confine", confine)
-    look_all = _put(known_hosts.Pinning, "_settings", look)
+    look_all = _put(ssh_command.Pinning, "_settings", look)
 
 
 def refs() -> None:

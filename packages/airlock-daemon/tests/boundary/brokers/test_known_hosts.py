@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.boundary.brokers.ssh.known_hosts import (
+from airlock_daemon.boundary.brokers.ssh.destination import (
     Known,
     read_found,
     read_own_keys,

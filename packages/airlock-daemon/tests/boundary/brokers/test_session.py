@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from git_world import KNOWS_COMMANDS, make_world
 
-from airlock_daemon.boundary.brokers.ssh.words import FORCED
+from airlock_daemon.boundary.brokers.ssh.destination import FORCED
 from approving import approve, wait_for_questions
 from commanding import run
 from running import Answer, Daemon, read_answer, request

@@ -6,12 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.boundary.brokers.ssh.words import (
-    FORCED,
-    SshDestination,
-    build_words,
-    profile_words,
-)
+from airlock_daemon.boundary.brokers.git.over_ssh import profile_words
+from airlock_daemon.boundary.brokers.ssh.destination import FORCED, SshDestination, build_words
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.ssh_command import SshCommand
 

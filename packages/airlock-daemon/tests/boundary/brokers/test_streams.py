@@ -13,8 +13,8 @@ import pytest
 import trio
 from git_world import Remote, make_world
 
-from airlock_daemon.boundary.brokers.git.conversation import Transport
 from airlock_daemon.boundary.brokers.requester import ClientStreams
+from airlock_daemon.boundary.brokers.ssh.session import Transport
 from airlock_daemon.boundary.connection import descriptors
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness import Rounds, TurnQueue

@@ -4,12 +4,14 @@ from contextlib import closing
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.git.conversation import Conversation, Counted, Transport
+from airlock_daemon.boundary.brokers.git.conversation import Conversation
 from airlock_daemon.boundary.brokers.git.rules import SshRemote
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import (
     Admitted,
+    Counted,
     LoginAdvice,
+    Transport,
     describe,
     describe_session,
     tell_verbosely,
@@ -174,17 +176,13 @@ class _GitSteps(Steps):
     def __init__(self, job: Job, call: Call, emit: Emit, conversation: Conversation) -> None:
         super().__init__(job, call, emit)
         self._conversation = conversation
-        self._transport: Transport | None = None
 
     def open_stdio(self) -> Stdio:
         """The client's pipes, or pipes of the daemon. Raises OSError."""
         is_passed = self.job.terms.uses("fds")
-        self._transport = self._conversation.open(self.call.session.passed, is_passed=is_passed)
-        return self._transport
+        return self._conversation.open(self.call.session.passed, is_passed=is_passed)
 
     async def relay(self, command: Command, begin: Begin | None) -> Ended:
         """As `Conversation.relay`."""
-        if self._transport is None:
-            raise TypeError(command)
         grant = self.call.session.send_credit
-        return await self._conversation.relay(command, self._transport, self.emit, grant, begin)
+        return await self._conversation.relay(command, self.emit, grant, begin)

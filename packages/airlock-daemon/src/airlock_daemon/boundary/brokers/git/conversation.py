@@ -1,6 +1,5 @@
 """Relays a conversation with a remote over ssh."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,114 +20,16 @@ from airlock_daemon.boundary.brokers.git.rules import (
 )
 from airlock_daemon.boundary.brokers.requester import (
     BufferedBytes,
-    OwnPipe,
     Requester,
-    drop,
     of_its_stdin,
 )
-from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
+from airlock_daemon.boundary.brokers.ssh.session import Counted, LoginAdvice, Transport
 from airlock_daemon.boundary.command import PIECE, Begin, Command, Emit, Ended, Grant, Stdio
-from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.fairness import TurnQueue
 from airlock_daemon.threads import run_with_others
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
-from airlock_wire import Signal, Stream
-
-
-class Transport(Stdio):
-    """stdin and stdout are the client's own pipes, or pipes of the daemon; stderr is the daemon's.
-
-    For a push (`is_held`) the client's input does not reach the program directly: `read` reads it;
-    `write` and `pass_rest` forward it, or `drop_rest` discards it. `sent` counts the forwarded
-    bytes. No method blocks in a system call.
-    """
-
-    def __init__(self, passed: ClientDescriptors | None, *, is_held: bool) -> None:
-        """`passed` are the client's descriptors, the first two of them pipes; None to stream.
-
-        Raises OSError if no descriptors are left.
-        """
-        super().__init__()
-        self._passed = passed
-        self._closer = Closer() if passed is None else passed.closer
-        self._is_held = is_held
-        self.sent = 0
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self) -> None:
-        if self._passed is not None:
-            client, answers = self._passed.numbers[:2]
-            if self._is_held:
-                client, answers = (self._keep(os.dup(number)) for number in (client, answers))
-        else:
-            client, answers = self._open_input(), self._open_output("stdout")
-        self._client, self._answers = client, answers
-        stdin = client
-        if self._is_held:
-            stdin, self._program = (self._keep(end) for end in os.pipe())
-            # One per direction: a cancelled splice may hold a pipe's lock indefinitely.
-            self._own, self._reply = (
-                OwnPipe(*map(self._keep, os.pipe()), by=self._closer) for _ in range(2)
-            )
-            # A pipe holds as little as two pages if its user has many pipes (pipe(7)).
-            os.set_blocking(self._program, False)
-        self.standard = (stdin, answers, self._open_output("stderr"))
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether stdin and stdout pass through the daemon."""
-        return self._passed is None
-
-    def hand_over(self) -> None:
-        """Close the client's descriptors; a push keeps its own copies."""
-        if self._passed is not None:
-            self._passed.close(is_usable=True)
-
-    async def read(self, turns: TurnQueue) -> bytes:
-        """Read the client's next bytes, b"" at the end."""
-        return await self._own.read(self._client, turns)
-
-    async def write(self, data: bytes) -> None:
-        """Write to the program's stdin. Raises OSError if it has ended."""
-        view = memoryview(data)
-        while view:
-            try:
-                count = os.write(self._program, view)
-                self.sent += count
-                view = view[count:]
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._program)
-
-    async def pass_rest(self, turns: TurnQueue) -> None:
-        """Forward the client's input up to EOF. Raises OSError if the program has ended."""
-        while data := await self.read(turns):
-            await self.write(data)
-        self.end_input()
-
-    async def drop_rest(self, turns: TurnQueue, *, null: int) -> None:
-        """Discard the client's input up to EOF. `null` is open /dev/null."""
-        await drop(self._client, null, turns, by=self._closer)
-
-    async def answer(self, data: bytes, turns: TurnQueue) -> None:
-        """Write to the client's stdout, as the remote would. Raises OSError if it is closed."""
-        await self._reply.write(self._answers, data, turns)
-
-    def close(self) -> None:
-        """As `Stdio.close`, without waiting for a holder of a client pipe's lock."""
-        self._closer.close(self._descriptors, is_usual=True)
-        self._descriptors.clear()
-        super().close()
-
-    def end_input(self) -> None:
-        """Close the program's stdin."""
-        if self._program >= 0:
-            self._descriptors.remove(self._program)
-            os.close(self._program)
-            self._program = -1
+from airlock_wire import Signal
 
 
 class Conversation:
@@ -152,25 +53,31 @@ class Conversation:
         self._report = b""
         self._fault: RemoteError | None = None
         self._unsaid: Exception | None = None
+        self._transport: Transport | None = None
 
-    def open(self, passed: ClientDescriptors, *, is_passed: bool) -> Transport:
+    def open(self, passed: ClientDescriptors, *, is_passed: bool) -> Stdio:
         """Open the streams: the client's descriptors if `is_passed`, else the daemon's pipes.
 
         Raises OSError if no descriptors are left.
         """
         if not is_passed:
             passed.close()
-        return Transport(passed if is_passed else None, is_held=self._remote.asked.is_push)
+        self._transport = Transport(
+            passed if is_passed else None, is_held=self._remote.asked.is_push
+        )
+        return self._transport
 
     async def relay(
         self,
         command: Command,
-        transport: Transport,
         emit: Emit,
         grant: Grant,
         begin: Begin | None,
     ) -> Ended:
-        """As `Command.relay`. Also raises Denied for a malformed push."""
+        """As `Command.relay`, over what was opened. Also raises Denied for a malformed push."""
+        transport = self._transport
+        if transport is None:
+            raise TypeError(command)
         there = self._remote.asked.destination
         advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
         try:
@@ -286,17 +193,3 @@ class Conversation:
 async def _read(transport: Transport, turns: TurnQueue) -> bytes:
     with of_its_stdin():
         return await transport.read(turns)
-
-
-class Counted:
-    """An `emit` that forwards everything; `stdout` counts the bytes of stdout."""
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self.stdout = 0
-
-    async def emit(self, stream: Stream, data: bytes) -> None:
-        """Forward the data."""
-        if stream == "stdout":
-            self.stdout += len(data)
-        await self._emit(stream, data)

@@ -1,15 +1,16 @@
-"""Where the human's ssh leads: its configuration (ssh -G) and known_hosts (sshd(8))."""
+"""Where the human's ssh leads for an agent, by ssh -G and known_hosts (sshd(8)), and its argv."""
 
 import base64
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from airlock_daemon.boundary.brokers.http import find_inner, resolve
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.brokers.ssh.words import SshDestination
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_wire import quote
@@ -18,6 +19,105 @@ from airlock_wire import quote
 OWN_KEYS = "/etc/ssh"
 
 _FIELDS = 3
+
+
+class SshDestination(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination as the client named it: `host` has brackets around an IPv6 address.
+
+    `port` None is the configured one or ssh's default; `family` 4 or 6 restricts the addresses.
+    """
+
+    user: str | None
+    host: str
+    port: int | None
+    family: Literal[4, 6] | None
+
+    @property
+    def word(self) -> str:
+        """The destination for ssh: without brackets around an address."""
+        host = self.host.strip("[]")
+        return host if self.user is None else f"{self.user}@{host}"
+
+    @property
+    def port_words(self) -> tuple[str, ...]:
+        """The options for the port."""
+        return () if self.port is None else ("-p", str(self.port))
+
+    @property
+    def family_words(self) -> tuple[str, ...]:
+        """The options for the address family."""
+        return () if self.family is None else (f"-{self.family}",)
+
+    async def choose_argv(
+        self,
+        words: Sequence[str],
+        command: Sequence[str],
+        *,
+        options: Sequence[str],
+        log_level: str = "INFO",
+        requester: Requester,
+        refuse: Callable[[str], Denied],
+        is_named: bool,
+        is_granted: bool,
+        is_reserved: "Callable[[SshSettings], bool] | None" = None,
+    ) -> tuple[str, ...]:
+        """Return ssh's argv to run `command` there; the other arguments are as of `build_words`.
+
+        Unless the profile names the host itself (`is_named`), it is pinned to a checked address, as
+        by `Pinning.pin`. `refuse` makes a refusal of a problem. Raises Denied, Failed.
+        """
+        build = partial(build_words, words, self, command, options=options, log_level=log_level)
+        if is_named:
+            return build()
+        pinning = Pinning(self, build, requester=requester, refuse=refuse)
+        return build(pinned=await pinning.pin(is_granted=is_granted, is_reserved=is_reserved))
+
+
+# ssh uses an option's first value, so these override the human's configuration and the profile.
+FORCED = (
+    "-oBatchMode=yes",
+    "-oStrictHostKeyChecking=yes",
+    "-oUpdateHostKeys=no",
+    "-oEscapeChar=none",
+    "-oPermitLocalCommand=no",
+    "-oRemoteCommand=none",
+    "-oForwardAgent=no",
+    "-oForwardX11=no",
+    "-oClearAllForwardings=yes",
+    "-oTunnel=no",
+    "-oControlMaster=no",
+    "-oControlPath=none",
+    "-oAddKeysToAgent=no",
+    "-oGSSAPIDelegateCredentials=no",
+)
+
+
+def build_words(
+    words: Sequence[str],
+    goal: SshDestination,
+    command: Sequence[str],
+    *,
+    options: Sequence[str] = (),
+    pinned: Sequence[str] = (),
+    log_level: str = "INFO",
+) -> tuple[str, ...]:
+    """Build the argv from the operator's `words`, and `pinned` options for the address.
+
+    `options` and `command` are the broker's own, or parsed from the client's arguments.
+    """
+    return (
+        words[0],
+        *FORCED,
+        f"-oLogLevel={log_level}",
+        *pinned,
+        *options,
+        *goal.family_words,
+        *goal.port_words,
+        *words[1:],
+        "--",
+        goal.word,
+        *command,
+    )
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -113,36 +213,24 @@ _PINNED = frozenset(("hostname", "hostkeyalias", "checkhostip"))
 class Pinning:
     """Resolves where `goal` leads, and pins ssh to the checked address.
 
-    `build` makes ssh's argv from the options that `pin` returns. `ssh -G` gets all of it, since a
-    `Match` in its configuration may depend on any argument. `refuse` makes a refusal of a problem.
+    `build` makes ssh's argv; its `pinned` are the options that `pin` returns. `ssh -G` gets all of
+    it, since a `Match` in its configuration may depend on any argument. `refuse` makes a refusal of
+    a problem.
     """
 
     def __init__(
         self,
         goal: SshDestination,
-        build: Callable[[tuple[str, ...]], tuple[str, ...]],
+        build: Callable[..., tuple[str, ...]],
         *,
         requester: Requester,
         refuse: Callable[[str], Denied],
     ) -> None:
-        """Build ssh's argv from pinning options by `build`; `refuse` words a refusal."""
         self._goal = goal
         self._build = build
         self._programs = requester.generation.programs
         self._requester = requester
         self._refuse = refuse
-
-    async def choose_argv(
-        self,
-        *,
-        is_named: bool,
-        is_granted: bool,
-        is_reserved: Callable[[SshSettings], bool] | None = None,
-    ) -> tuple[str, ...]:
-        """Return ssh's argv, pinned as by `pin` unless the profile names the host itself."""
-        if is_named:
-            return self._build(())
-        return self._build(await self.pin(is_granted=is_granted, is_reserved=is_reserved))
 
     async def pin(
         self, *, is_granted: bool, is_reserved: Callable[[SshSettings], bool] | None = None
@@ -186,7 +274,7 @@ class Pinning:
         )
 
     async def _settings(self, pinned: tuple[str, ...]) -> SshSettings:
-        name, *words = self._build(pinned)
+        name, *words = self._build(pinned=pinned)
         program = self._programs.demand(name)
         status, said = await self._requester.run_program(program, (name, "-G", *words))
         try:
