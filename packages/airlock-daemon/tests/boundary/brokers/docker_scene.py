@@ -17,7 +17,6 @@ from docker_world import Agent
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
-from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness import Rounds
 from airlock_daemon.setup.state import State
@@ -103,7 +102,7 @@ async def scene(
     path, rounds = directory / "docker.sock", Rounds()
     name = f"t{os.getpid()}"
     agent = Agent(engine, grant, rounds, name=name)
-    broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), name))
+    broker = EngineBroker(State(str(state or directory / "state")), name)
 
     async def serve(stream: trio.SocketStream) -> None:
         connection = socket.socket(fileno=stream.socket.detach())

@@ -15,10 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from airlock_daemon.boundary.brokers.egress.conversation import (
     IDLE_S,
     PIECE,
-    EgressResult,
-    Meter,
-    converse,
-    splice,
+    BoxConnection,
 )
 from airlock_daemon.boundary.brokers.egress.destinations import (
     Destination,
@@ -28,7 +25,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
 )
 from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.boundary.fairness import TurnQueue
-from airlock_daemon.errors import full_table
+from airlock_daemon.errors import AirlockError, full_table
 
 
 @pytest.fixture
@@ -50,7 +47,9 @@ def make_line() -> tuple[trio.SocketStream, trio.SocketStream]:
 class Line:
     """A `box` and a `server`, and what is counted between them."""
 
-    def __init__(self, box: trio.SocketStream, server: trio.SocketStream, meter: Meter) -> None:
+    def __init__(
+        self, box: trio.SocketStream, server: trio.SocketStream, meter: BoxConnection
+    ) -> None:
         self.box, self.server, self.meter = box, server, meter
         self.ended = trio.Event()
 
@@ -60,10 +59,10 @@ async def spliced(turns: TurnQueue) -> AsyncIterator[Line]:
     """Two that are one until both have ended, which is waited for."""
     box, near = make_line()
     far, server = make_line()
-    line = Line(box, server, Meter())
+    line = Line(box, server, BoxConnection(near, turns, Closer()))
 
     async def run() -> None:
-        await splice(near, far, turns, line.meter, Closer())
+        await line.meter.splice(far)
         line.ended.set()
 
     async with box, server, trio.open_nursery() as nursery:
@@ -150,7 +149,7 @@ async def test_descriptors_that_nobody_took_are_closed_in_a_thread_at_the_end(
     closer = Noting()
     with trio.CancelScope() as scope:
         scope.cancel()
-        await splice(box, near, turns, Meter(), closer)
+        await BoxConnection(box, turns, closer).splice(near)
     (descriptor,) = closer.given
     os.close(descriptor)
     theirs.close()
@@ -168,9 +167,10 @@ async def test_a_connection_without_a_descriptor_has_failed(turns: TurnQueue) ->
     """That is what its record says, not that it was allowed."""
     world = World(variables={}, lookups=trio.CapacityLimiter(1), setting="")
     box, near = make_line()
-    results = list[EgressResult]()
+    results = list[AirlockError | None]()
     async with box, near:
         wanted = Destination("localhost", 443, None)
         routes = _FullRoutes(read_network(()), world)
-        await converse(near, routes, turns, results.append, Closer(), named=wanted)
-    assert [str(result.error) for result in results] == [full_table().message]
+        client = BoxConnection(near, turns, Closer())
+        await client.converse(routes, lambda _, error: results.append(error), named=wanted)
+    assert list(map(str, results)) == [full_table().message]

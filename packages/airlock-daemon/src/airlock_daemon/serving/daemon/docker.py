@@ -13,12 +13,11 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
+from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
-from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.logins import Configuration
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
-from airlock_daemon.boundary.brokers.egress.conversation import send_final
+from airlock_daemon.boundary.brokers.egress.conversation import BoxConnection
 from airlock_daemon.boundary.brokers.requester import MAX_OUTPUT, run_program
 from airlock_daemon.boundary.command import CommandLine
 from airlock_daemon.boundary.connection.descriptors import drop_unread
@@ -51,8 +50,7 @@ class DockerService:
         self._shared = shared
         self._agent = agent
         self._state = state
-        self._images = ImageRecord(state, agent.generation.agent.name)
-        self._broker = EngineBroker(self._images)
+        self._broker = EngineBroker(state, agent.generation.agent.name)
         self._records = _Records(shared, agent)
         self._reason: Reason | None = None
         self._open: set[Cancellation] = set()
@@ -65,7 +63,7 @@ class DockerService:
 
     def put(self, error: Denied) -> bytes:
         """As `Service.put`."""
-        return write_refusal(error, HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._broker.write_refusal(error, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def serve(self, connection: socket.socket, scope: trio.CancelScope) -> None:
         """As `Service.serve`."""
@@ -122,8 +120,9 @@ class DockerService:
             status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection.dup()))
             async with stream:
-                said = write_refusal(error, status)
-                await send_final(stream, said, self._agent.turns, self._agent.closer)
+                said = self._broker.write_refusal(error, status)
+                client = BoxConnection(stream, self._agent.turns, self._agent.closer)
+                await client.send_final(said)
             return
         await self._broker.serve(connection, await self._make_client(caller, peer))
 

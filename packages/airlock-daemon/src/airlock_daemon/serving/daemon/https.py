@@ -14,9 +14,9 @@ from http import HTTPStatus
 import trio
 
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.brokers.egress.conversation import send_final
+from airlock_daemon.boundary.brokers.egress.conversation import BoxConnection
 from airlock_daemon.boundary.brokers.egress.destinations import refusal
-from airlock_daemon.boundary.brokers.https.confinement import Readable, find_readable
+from airlock_daemon.boundary.brokers.https.confinement import find_readable
 from airlock_daemon.boundary.brokers.https.messages import Settings
 from airlock_daemon.boundary.command import BASE
 from airlock_daemon.boundary.connection.descriptors import drop_unread
@@ -101,7 +101,7 @@ class HttpsService:
         # Earlier workers that still have connections.
         self._retired: list[Worker] = []
         # The files that the worker may read, and when they were last checked.
-        self._readable: Readable = ()
+        self._readable: tuple[tuple[str, int, int], ...] = ()
         self._looked = -math.inf
         # The generation of these settings, and what containers and boxes get for it.
         self._generation: Generation | None = None
@@ -355,7 +355,8 @@ class HttpsService:
     ) -> None:
         self._operations.note_unserved(error, caller)
         await self._agent.gate.pace.wait()
-        await send_final(connection, _write_answer(error), self._agent.turns, self._agent.closer)
+        client = BoxConnection(connection, self._agent.turns, self._agent.closer)
+        await client.send_final(_write_answer(error))
 
     @property
     def _is_published(self) -> bool:

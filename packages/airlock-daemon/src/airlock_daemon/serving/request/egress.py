@@ -12,12 +12,7 @@ import trio
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.box.choice import Boxed
-from airlock_daemon.boundary.brokers.egress.conversation import (
-    EgressResult,
-    converse,
-    refuse,
-    send_final,
-)
+from airlock_daemon.boundary.brokers.egress.conversation import BoxConnection
 from airlock_daemon.boundary.brokers.egress.destinations import (
     Destination,
     Routes,
@@ -27,7 +22,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
 from airlock_daemon.boundary.connection.descriptors import drop_unread, receive
 from airlock_daemon.boundary.fairness import too_many_error
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.serving.audit.record import Outcome
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
@@ -192,19 +187,16 @@ class Egress:
             room.release()
 
     async def _converse(self, connection: trio.SocketStream, *, named: Destination | None) -> None:
-        turns, gate = self._agent.turns, self._agent.gate
+        client, gate = self._wrap(connection), self._agent.gate
         if not gate.connect():
             error = too_many_error(gate.limits)
-            self._tell(EgressResult(wanted=named, error=error))
+            self._tell(client, named, error)
             # A client of a fixed destination would take the refusal for the destination's reply.
             if named is None:
-                await refuse(
-                    connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns, self._agent.closer
-                )
+                await client.refuse(error, HTTPStatus.SERVICE_UNAVAILABLE)
             return
         try:
-            ways = self._find_ways()
-            await converse(connection, ways, turns, self._tell, self._agent.closer, named=named)
+            await client.converse(self._find_ways(), partial(self._tell, client), named=named)
         finally:
             gate.disconnect()
 
@@ -216,7 +208,7 @@ class Egress:
         if not agent.gate.connect():
             error = too_many_error(agent.gate.limits)
             self._note_refused(f"{error.message}; {error.hint}")
-            await send_final(connection, agent.engines.put(error), agent.turns, agent.closer)
+            await self._wrap(connection).send_final(agent.engines.put(error))
             return
         try:
             # If a reload took docker from the agent, the broker itself answers that.
@@ -229,10 +221,9 @@ class Egress:
         agent = self._agent
         if not agent.gate.connect():
             error = too_many_error(agent.gate.limits)
-            self._tell(EgressResult(wanted=None, error=error))
-            await refuse(
-                connection, error, HTTPStatus.SERVICE_UNAVAILABLE, agent.turns, agent.closer
-            )
+            client = self._wrap(connection)
+            self._tell(client, None, error)
+            await client.refuse(error, HTTPStatus.SERVICE_UNAVAILABLE)
             return
         try:
             # If a reload removed the agent's last API, the broker itself answers that.
@@ -243,15 +234,19 @@ class Egress:
         finally:
             agent.gate.disconnect()
 
-    def _tell(self, reached: EgressResult) -> None:
+    def _wrap(self, connection: trio.SocketStream) -> BoxConnection:
+        return BoxConnection(connection, self._agent.turns, self._agent.closer)
+
+    def _tell(
+        self, client: BoxConnection, wanted: Destination | None, error: AirlockError | None
+    ) -> None:
         """Record a connection's outcome; without `wanted` it could not be parsed."""
-        destination = () if reached.wanted is None else (str(reached.wanted),)
+        destination = () if wanted is None else (str(wanted),)
         operation = Operation(("connect", *destination))
         detail: dict[str, object] = {"operation": shorten(operation.line), "service": "connect"}
         if destination:
             detail["destination"] = shorten(destination[0])
-        detail |= {"bytes": reached.sent, "received": reached.received}
-        error = reached.error
+        detail |= {"bytes": client.sent, "received": client.received}
         if error is not None:
             self._note_refused(f"{error.message}; {error.hint}")
         is_denied = isinstance(error, Denied)

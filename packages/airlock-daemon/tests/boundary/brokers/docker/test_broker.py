@@ -20,7 +20,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
-from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness import Rounds
 from airlock_daemon.errors import Denied, Failed
@@ -167,7 +166,7 @@ class Scene:
     def __init__(self, engine: Engine, agent: Agent, nursery: trio.Nursery, state: State) -> None:
         self.engine = engine
         self.agent = agent
-        self.broker = EngineBroker(ImageRecord(state, agent.ownership.agent))
+        self.broker = EngineBroker(state, agent.ownership.agent)
         self.clients: list[Client] = []
         self._nursery = nursery
 

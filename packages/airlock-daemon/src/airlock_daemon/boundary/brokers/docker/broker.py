@@ -41,9 +41,10 @@ from airlock_daemon.boundary.brokers.docker.making import (
     Prepared,
 )
 from airlock_daemon.boundary.brokers.docker.ports import CONNECT, PORTS, PublishedPorts, connect
-from airlock_daemon.boundary.brokers.egress.conversation import Meter, splice
+from airlock_daemon.boundary.brokers.egress.conversation import BoxConnection
 from airlock_daemon.boundary.brokers.https.incoming import AnswerHead, Damaged, Incoming, Uneven
 from airlock_daemon.errors import AirlockError, Denied, Failed
+from airlock_daemon.setup.generation import State
 from airlock_modules.apis import MAX_HEAD, BadHead, head_end, read_head
 from airlock_modules.engine import (
     MAX_BODY,
@@ -89,8 +90,9 @@ Rewriter = Callable[[object, View], object]
 class EngineBroker:
     """Serves one agent's calls."""
 
-    def __init__(self, images: ImageRecord) -> None:
-        self.images = images
+    def __init__(self, state: State, agent: str) -> None:
+        """`state` has the record of the images of `agent`, by its name."""
+        self.images = ImageRecord(state, agent)
         self.ports = PublishedPorts()
         # Containers, networks and volumes are counted and made one after another.
         self.creating = trio.Lock()
@@ -134,7 +136,7 @@ class EngineBroker:
             )
             agent.record(CallResult(operation=None, error=error))
             with trio.move_on_after(_IDLE_S):
-                await stream.send_all(write_refusal(error, HTTPStatus.BAD_REQUEST))
+                await stream.send_all(self.write_refusal(error, HTTPStatus.BAD_REQUEST))
             return None
         return Incoming(stream, head, bytes(buffer[end:]), agent.turns)
 
@@ -153,13 +155,13 @@ class EngineBroker:
             names=self.images.names,
         )
 
-
-def write_refusal(error: AirlockError, status: HTTPStatus) -> bytes:
-    """A whole answer that refuses, in the engine's form; the connection is then closed."""
-    body = spell_refusal(error.message, error.hint)
-    head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
-    head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
-    return "\r\n".join(head).encode() + body
+    @staticmethod
+    def write_refusal(error: AirlockError, status: HTTPStatus) -> bytes:
+        """A whole answer that refuses, in the engine's form; the connection is then closed."""
+        body = spell_refusal(error.message, error.hint)
+        head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
+        head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+        return "\r\n".join(head).encode() + body
 
 
 class _Call:
@@ -176,7 +178,8 @@ class _Call:
         self._changes = False
         self._approval: object | None = None
         self._status: int | None = None
-        self._meter = Meter()
+        self._sent = 0
+        self._received = 0
         self._has_answered = False
         self.is_opaque = False
 
@@ -203,8 +206,8 @@ class _Call:
                     operation=self._operation,
                     changes=self._changes,
                     status=self._status,
-                    sent=self._meter.sent,
-                    received=self._meter.received,
+                    sent=self._sent,
+                    received=self._received,
                     error=error,
                     approval=self._approval,
                 )
@@ -363,13 +366,13 @@ class _Call:
             headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"tcp")]
         await engine.begin(prepared.method, prepared.target, headers)
         if prepared.body:
-            self._meter.count_sent(len(prepared.body))
+            self._sent += len(prepared.body)
             await engine.write(prepared.body)
         if found.call.sends == "bytes":
             await self._request.allow()
             archive = prepared.sent
             while piece := await self._request.read():
-                self._meter.count_sent(len(piece))
+                self._sent += len(piece)
                 if written := piece if archive is None else archive.feed(piece):
                     await engine.write(written)
             if archive is not None:
@@ -462,7 +465,7 @@ class _Call:
         await self._request.answer(_head(answer.status, _passed(answer)), b"", is_end=False)
         while piece := await engine.read():
             await self._agent.turns.take()
-            self._meter.count_received(len(piece))
+            self._received += len(piece)
             if data := piece if rewriter is None else rewriter.feed(piece):
                 await self._request.answer(None, data, is_end=False)
         rest = b"" if rewriter is None else rewriter.end()
@@ -489,14 +492,12 @@ class _Call:
         async with client:
             await client.send_all(early)
             await server.send_all(self._request.rest)
-            await splice(
-                client,
-                server,
-                self._agent.turns,
-                self._meter,
-                self._agent.closer,
-                idle_s=None,
-            )
+            spliced = BoxConnection(client, self._agent.turns, self._agent.closer)
+            try:
+                await spliced.splice(server, idle_s=None)
+            finally:
+                self._sent += spliced.sent
+                self._received += spliced.received
 
     async def _ping(self, view: View) -> None:
         version = f"{view.version[0]}.{view.version[1]}".encode()
@@ -517,7 +518,7 @@ class _Call:
     async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self._has_answered = True
         self._status = status
-        self._meter.count_received(len(body))
+        self._received += len(body)
         size = (b"content-length", str(len(body)).encode())
         is_head = self._request.head.method == "HEAD"
         sized = headers if status == HTTPStatus.NO_CONTENT else [*headers, size]

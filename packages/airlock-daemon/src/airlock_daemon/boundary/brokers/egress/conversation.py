@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 
-import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import (
@@ -41,76 +40,117 @@ _READ = 1 << 14
 _ROOM = memoryview(bytearray(PIECE))
 
 
-class Meter:
-    """The bytes that a box has `sent` and `received` so far."""
+class BoxConnection:
+    """A connection from a box, whose owner closes it; `sent` and `received` count what is relayed.
 
-    def __init__(self) -> None:
+    Descriptors that the box sends over it are not forwarded, but closed.
+    """
+
+    def __init__(self, stream: trio.SocketStream, turns: TurnQueue, closer: Closer) -> None:
+        self._stream = stream
+        self._turns = turns
+        self._closer = closer
         self.sent = 0
         self.received = 0
 
-    def count_sent(self, count: int) -> None:
-        """Count sent bytes."""
-        self.sent += count
+    async def send_final(self, said: bytes) -> None:
+        """Send a last message before the connection is closed, within a bounded time."""
+        with trio.move_on_after(FINAL_MESSAGE_S), suppress(trio.BrokenResourceError):
+            await self._stream.send_all(said)
+            await self._stream.send_eof()
+            # Closing with unread input would send RST and discard the message.
+            while await self._drop_some():
+                await self._turns.take()
 
-    def count_received(self, count: int) -> None:
-        """Count received bytes."""
-        self.received += count
+    async def _drop_some(self) -> bool:
+        with suppress(OSError):
+            own = self._stream.socket
+            data, ancillary, _, _ = await own.recvmsg(_READ, CMSG_BYTES, CLOSED_AT_EXEC)
+            self._closer.close(list_rights(ancillary))
+            return bool(data)
+        return False
 
+    async def refuse(self, error: AirlockError, status: HTTPStatus) -> None:
+        """Refuse in HTTP with the reason, within a bounded time."""
+        await self.send_final(refusal(status, f"{error.message}; {error.hint}"))
 
-async def send_final(
-    connection: trio.SocketStream, said: bytes, turns: TurnQueue, closer: Closer
-) -> None:
-    """Send a box a last message before its connection is closed, within a bounded time.
+    async def splice(self, server: trio.SocketStream, *, idle_s: float | None = IDLE_S) -> None:
+        """Copy bytes both ways until both sides have sent EOF, one breaks, or both are silent.
 
-    `closer` closes descriptors that still arrive.
-    """
-    with trio.move_on_after(FINAL_MESSAGE_S), suppress(trio.BrokenResourceError):
-        await connection.send_all(said)
-        await connection.send_eof()
-        # Closing with unread input would send RST and discard the message.
-        while await _drop_some(connection, closer):
-            await turns.take()
+        EOF is forwarded. Closes both. Without `idle_s` there is no idle timeout.
+        """
+        with _take(self._stream) as one, _take(server) as other, trio.CancelScope() as scope:
 
+            def go_on() -> None:
+                if idle_s is not None:
+                    scope.deadline = trio.current_time() + idle_s
 
-async def _drop_some(connection: trio.SocketStream, closer: Closer) -> bool:
-    with suppress(OSError):
-        data, ancillary, _, _ = await connection.socket.recvmsg(_READ, CMSG_BYTES, CLOSED_AT_EXEC)
-        closer.close(list_rights(ancillary))
-        return bool(data)
-    return False
+            def count_sent(count: int) -> None:
+                self.sent += count
 
+            def count_received(count: int) -> None:
+                self.received += count
 
-async def splice(
-    box: trio.SocketStream,
-    server: trio.SocketStream,
-    turns: TurnQueue,
-    meter: Meter,
-    closer: Closer,
-    *,
-    idle_s: float | None = IDLE_S,
-) -> None:
-    """Copy bytes both ways until both sides have sent EOF, one breaks, or both are silent.
+            go_on()
+            turns, closer = self._turns, self._closer
+            try:
+                async with trio.open_nursery() as nursery:
+                    for pouring in (
+                        _Pouring(one, other, count_sent, go_on, turns, closer),
+                        _Pouring(other, one, count_received, go_on, turns, closer),
+                    ):
+                        nursery.start_soon(pouring.run, scope)
+            finally:
+                if one.family == socket.AF_UNIX:
+                    drop_unread(one, self._closer)
 
-    EOF is forwarded. Closes both. Without `idle_s` there is no idle timeout. Descriptors that a box
-    sends are not forwarded: `closer` closes them.
-    """
-    with _take(box) as one, _take(server) as other, trio.CancelScope() as scope:
+    async def converse(
+        self,
+        ways: Routes,
+        tell: Callable[[Destination | None, AirlockError | None], None],
+        *,
+        named: Destination | None = None,
+    ) -> None:
+        """Relay the connection to a destination. If `named` is None, CONNECT names it.
 
-        def go_on() -> None:
-            if idle_s is not None:
-                scope.deadline = trio.current_time() + idle_s
-
-        go_on()
+        `tell` is called once at the end, in any case, unless nothing was requested: with the
+        destination, None if it was not understood, and the error.
+        """
+        stream, turns = self._stream, self._turns
         try:
-            async with trio.open_nursery() as nursery:
-                for pouring in (
-                    _Pouring(one, other, meter.count_sent, go_on, turns, closer),
-                    _Pouring(other, one, meter.count_received, go_on, turns, closer),
-                ):
-                    nursery.start_soon(pouring.run, scope)
+            asked = (named, b"") if named is not None else await read_head(stream, turns)
+        except BadHead as bad:
+            tell(None, bad)
+            await self.refuse(bad, bad.status)
+            return
+        except trio.BrokenResourceError:
+            return
+        if asked is None:
+            return
+        wanted, behind = asked
+        answer = CONNECTED if named is None else b""
+        error: AirlockError | None = None
+        try:
+            server, early = await ways.open(wanted)
+            async with server:
+                with suppress(trio.BrokenResourceError):
+                    await stream.send_all(answer + early)
+                    self.received += len(early)
+                    await server.send_all(behind)
+                    self.sent += len(behind)
+                    await self.splice(server)
+        except AirlockError as refused:
+            error = refused
+        except OSError as fault:
+            if not is_full_table(fault):
+                raise
+            error = full_table()
         finally:
-            if one.family == socket.AF_UNIX:
-                drop_unread(one, closer)
+            tell(wanted, error)
+        if error is not None and named is None:
+            is_denied = isinstance(error, Denied)
+            status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.BAD_GATEWAY
+            await self.refuse(error, status)
 
 
 def _take(stream: trio.SocketStream) -> socket.socket:
@@ -175,77 +215,3 @@ class _Pouring:
                 count -= len(data)
         while count:
             count -= self._source.recv_into(_ROOM, count, socket.MSG_TRUNC)
-
-
-class EgressResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a conversation: the destination `wanted` (None if it was not understood), the
-    error, and the bytes in both directions.
-    """
-
-    wanted: Destination | None
-    error: AirlockError | None = None
-    sent: int = 0
-    received: int = 0
-
-
-async def converse(
-    connection: trio.SocketStream,
-    ways: Routes,
-    turns: TurnQueue,
-    tell: Callable[[EgressResult], None],
-    closer: Closer,
-    *,
-    named: Destination | None = None,
-) -> None:
-    """Relay a connection of a box, which the caller closes.
-
-    If `named` is None, CONNECT names the destination. `tell` is called once at the end, in any
-    case, unless nothing was requested.
-    """
-    try:
-        asked = (named, b"") if named is not None else await read_head(connection, turns)
-    except BadHead as bad:
-        tell(EgressResult(wanted=None, error=bad))
-        await refuse(connection, bad, bad.status, turns, closer)
-        return
-    except trio.BrokenResourceError:
-        return
-    if asked is None:
-        return
-    wanted, behind = asked
-    answer = CONNECTED if named is None else b""
-    meter = Meter()
-    error: AirlockError | None = None
-    try:
-        server, early = await ways.open(wanted)
-        async with server:
-            with suppress(trio.BrokenResourceError):
-                await connection.send_all(answer + early)
-                meter.count_received(len(early))
-                await server.send_all(behind)
-                meter.count_sent(len(behind))
-                await splice(connection, server, turns, meter, closer)
-    except AirlockError as refused:
-        error = refused
-    except OSError as fault:
-        if not is_full_table(fault):
-            raise
-        error = full_table()
-    finally:
-        tell(EgressResult(wanted=wanted, error=error, sent=meter.sent, received=meter.received))
-    if error is not None and named is None:
-        is_denied = isinstance(error, Denied)
-        status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.BAD_GATEWAY
-        await refuse(connection, error, status, turns, closer)
-
-
-async def refuse(
-    connection: trio.SocketStream,
-    error: AirlockError,
-    status: HTTPStatus,
-    turns: TurnQueue,
-    closer: Closer,
-) -> None:
-    """Refuse in HTTP with the reason, within a bounded time."""
-    text = f"{error.message}; {error.hint}"
-    await send_final(connection, refusal(status, text), turns, closer)

@@ -25,12 +25,12 @@ _SYSTEM = (
     *("/etc/pki/ca-trust/extracted", "/etc/ca-certificates"),
 )
 
-Readable = tuple[tuple[str, int, int], ...]
-"""Paths with device and inode number, by which Landlock identifies files."""
 
+def find_readable(settings: Settings) -> tuple[tuple[str, int, int], ...]:
+    """The files that a worker with these settings must read, besides its two directories.
 
-def find_readable(settings: Settings) -> Readable:
-    """The files that a worker with these settings must read, besides its two directories."""
+    Each has its device and inode number, by which Landlock identifies it.
+    """
     found = []
     for path in dict.fromkeys((*_SYSTEM, *_list_authorities(settings), *sys.path)):
         with suppress(OSError):
