@@ -170,7 +170,7 @@ def judge(
 def _foresee(generation: Generation, module: Module, found: Verdict) -> Verdict:
     """Add what is known of the command's box, and of what it will send to a broker from there."""
     if generation.boxes.mode == "off" or sys.platform != "linux":
-        from airlock_daemon.boundary.box.choice import Maker  # noqa: PLC0415 - seldom needed
+        from airlock_daemon.boundary.box import Maker  # noqa: PLC0415 - seldom needed
 
         try:
             Maker.find(module, generation)

@@ -190,8 +190,7 @@ def _try(program: str, config: BoxConfig, version: tuple[int, ...]) -> str | Non
     # These cannot be imported on other systems.
     import trio  # noqa: PLC0415
 
-    from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
-    from airlock_daemon.boundary.box.probe import probe_box  # noqa: PLC0415
+    from airlock_daemon.boundary.box import find_identity, probe_box  # noqa: PLC0415
     from airlock_daemon.boundary.command import Identity, open_launcher  # noqa: PLC0415
 
     async def make(identity: Identity) -> str | None:

@@ -35,7 +35,7 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
             'to have one are refused; remove mode = "off" from [sandbox] in config.toml'
         )
         return setup, "off"
-    from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
+    from airlock_daemon.boundary.box import find_identity  # noqa: PLC0415
 
     try:
         identity = find_identity(setup.config.boxes, wanted=wanted)
@@ -91,7 +91,7 @@ async def _settle_groups(shared: DaemonState) -> None:
     """Test the cgroups of boxes, and do without them if they do not work."""
     groups = shared.groups
     if isinstance(groups, Groups):
-        from airlock_daemon.boundary.box.probe import probe_groups  # noqa: PLC0415
+        from airlock_daemon.boundary.box import probe_groups  # noqa: PLC0415
 
         problem = await probe_groups(groups, shared.launcher)
         if problem is None:
@@ -111,7 +111,7 @@ async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) 
     program = next(iter(setup.generations.values())).programs.find(BoxConfig.BUBBLEWRAP)
     if program is None:
         return "bubblewrap is not installed"
-    from airlock_daemon.boundary.box.probe import probe_box  # noqa: PLC0415
+    from airlock_daemon.boundary.box import probe_box  # noqa: PLC0415
 
     problem = await probe_box(program, identity, launcher)
     if problem is not None:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 import trio
 
-from airlock_daemon.boundary.box.system import ApiAccess
+from airlock_daemon.boundary.box import ApiAccess
 from airlock_daemon.boundary.brokers.egress.conversation import BoxConnection
 from airlock_daemon.boundary.brokers.egress.destinations import refusal
 from airlock_daemon.boundary.brokers.https.confinement import find_readable

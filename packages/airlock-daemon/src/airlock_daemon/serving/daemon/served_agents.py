@@ -161,7 +161,7 @@ class ServedAgents:
     def _adopt_boxes(self, generations: Mapping[str, Generation]) -> None:
         """Start prewarming boxes with the first agent that has a boxed command."""
         if self._shared.boxes is None and any(map(has_boxes, generations.values())):
-            from airlock_daemon.boundary.box.prewarmed import Boxes  # noqa: PLC0415
+            from airlock_daemon.boundary.box import Boxes  # noqa: PLC0415
 
             self._shared.boxes = Boxes(self._shared.launcher, self._shared.null)
             self._start(self._shared.boxes.run)

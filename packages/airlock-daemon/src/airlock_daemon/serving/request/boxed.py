@@ -6,8 +6,7 @@ from contextlib import AsyncExitStack, closing
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.choice import Boxed
-from airlock_daemon.boundary.box.runner import BoxRun, open_run
+from airlock_daemon.boundary.box import Boxed, BoxRun, open_run
 from airlock_daemon.boundary.command import Begin, Command, Emit, Ended, Launch, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from airlock_daemon.boundary.box.choice import Boxed
+from airlock_daemon.boundary.box import Boxed
 from airlock_daemon.boundary.command import CommandLine, Ended
 from airlock_daemon.setup.generation import Programs
 from airlock_modules import GIT_SIGN

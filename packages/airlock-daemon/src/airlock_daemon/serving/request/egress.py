@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.box.choice import Boxed
+from airlock_daemon.boundary.box import Boxed
 from airlock_daemon.boundary.brokers.egress.conversation import BoxConnection
 from airlock_daemon.boundary.brokers.egress.destinations import (
     Destination,
@@ -30,7 +30,7 @@ from airlock_modules import Module
 from airlock_modules.operation import Operation
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.box.system import ApiAccess
+    from airlock_daemon.boundary.box import ApiAccess
 
 # The connections that a command may have at a time; others wait in its box. Tools that use APIs
 # keep many idle connections open.

@@ -19,7 +19,7 @@ from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.questions import ApprovalRequest
-    from airlock_daemon.boundary.box.choice import Boxed
+    from airlock_daemon.boundary.box import Boxed
     from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_modules import PathUse
 

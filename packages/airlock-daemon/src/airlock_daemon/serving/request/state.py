@@ -21,8 +21,7 @@ from airlock_daemon.setup.generation import Generation, Setup
 from airlock_modules import Module
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.box.choice import Templates
-    from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
+    from airlock_daemon.boundary.box import Boxes, BoxPool, Templates
     from airlock_daemon.boundary.identity.containers import Containers
     from airlock_daemon.serving.request.approvals import Approvals
     from airlock_daemon.serving.request.egress import Apis, Engines
@@ -213,7 +212,7 @@ class AgentState:
 
     def plan_boxes(self, generation: Generation) -> "Templates":
         """The templates of boxes for a request that `generation` decides."""
-        from airlock_daemon.boundary.box.choice import Templates  # noqa: PLC0415
+        from airlock_daemon.boundary.box import Templates  # noqa: PLC0415
 
         if self.templates is None or self.templates.generation is not generation:
             templates = Templates(generation, self._shared.environment)
@@ -225,7 +224,7 @@ class AgentState:
 
     def _adopt_room(self, generation: Generation) -> None:
         if self.pool is None and self._shared.boxes is not None:
-            from airlock_daemon.boundary.box.prewarmed import BoxPool  # noqa: PLC0415
+            from airlock_daemon.boundary.box import BoxPool  # noqa: PLC0415
 
             self.pool = BoxPool(self._shared.boxes, self.open_group)
         if self.pool is not None:

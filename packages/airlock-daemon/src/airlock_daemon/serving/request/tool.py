@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.choice import Boxed, Maker
-from airlock_daemon.boundary.box.system import ApiAccess
+from airlock_daemon.boundary.box import ApiAccess, Boxed, Maker
 from airlock_daemon.boundary.command import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import Mounts, enter
