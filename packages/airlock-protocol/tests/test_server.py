@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from airlock_wire import (
@@ -15,6 +16,7 @@ from airlock_wire import (
     RemoteProtocolError,
     Request,
     ServerSession,
+    StdinData,
 )
 
 EXEC = Request(id=7, method="exec", command="git", args=("push",))
@@ -64,6 +66,18 @@ def test_bytes_that_are_not_read_are_not_kept() -> None:
         for _ in range(64):
             session.receive_data(b"\n" + bytes(65536))
         assert len(session._reader._buffer) <= len(EXEC.encode())
+
+
+def test_what_follows_a_request_at_once_is_no_message() -> None:
+    """However long it is: it was sent before the start."""
+    request = msgspec.structs.replace(EXEC, features=("stdin",))
+    session = ServerSession(limits=Limits(request_bytes=len(request.encode())))
+    session.receive_data(request.encode() + b"x" * 1000)
+    assert session.next_event() == request
+    session.send_start(("stdin",), stdin_credit=8)
+    assert session.next_event() is NEED_DATA
+    session.receive_data(b'{"jsonrpc":"2.0","method":"stdin","params":{"data":"x"}}\n')
+    assert session.next_event() == StdinData(data=b"x")
 
 
 def test_a_refusal_is_said_again() -> None:

@@ -74,7 +74,7 @@ class LineReader:
     def next_line(self) -> bytes | None:
         """Return the next line, without its newline; None while it is incomplete.
 
-        Raises LineTooLong, and again on every later call.
+        Raises LineTooLong, and again on every later call before `discard`.
         """
         if self._is_too_long:
             raise LineTooLong
@@ -88,16 +88,17 @@ class LineReader:
         return line
 
     def discard(self) -> None:
-        """Drop all buffered bytes."""
+        """Drop all buffered bytes, also of a line that is too long."""
         self._buffer = bytearray()
         self._end = -1
+        self._is_too_long = False
 
     def _search(self, start: int) -> None:
         self._end = self._buffer.find(b"\n", start)
         length = len(self._buffer) if self._end < 0 else self._end
         if length > self.limit:
-            self._is_too_long = True
             self.discard()
+            self._is_too_long = True
 
 
 class Fault(Exception):
