@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -361,6 +361,25 @@ async def test_who_connects_is_told_why_nothing_can_be_served(tmp_path: Path) ->
         with socket.socket() as any_socket, pytest.raises(Failed, match="no room"):
             await ends.worker.converse(any_socket.fileno(), CALLER, Cancellation())
         nursery.cancel_scope.cancel()
+
+
+async def test_a_problem_that_a_process_tells_is_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that has broken it could forge others, also of the audit log."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        nursery.start_soon(ends.worker.run)
+        await ends.receive()
+        await ends.process.send(
+            Unready(message='no "room"\n{"event":"exec"}', hint="\x1b[2J" + "x" * 5000)
+        )
+        with suppress(Failed):
+            await ends.worker.settle()
+        nursery.cancel_scope.cancel()
+    (said,) = caplog.messages
+    assert said.isprintable()
+    assert 'no "room"' in said
+    assert len(said) < 2000
 
 
 def _make_command(request: str, *, most: int) -> Caller:

@@ -33,9 +33,13 @@ from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
 from airlock_daemon.serving.request import AgentState, Caller, DaemonState, log
 from airlock_daemon.serving.request.https import Operations
 from airlock_daemon.serving.session import Cancellation, Reason
+from airlock_wire import escape
 
 IDLE_S = 120.0
 """Seconds after which a worker without connections ends."""
+
+# Characters that are logged of a text of the process.
+_SAID = 1000
 
 # The most questions per connection: a client sends its requests one after another.
 _MAX_ASKED = 4
@@ -316,7 +320,9 @@ class Worker:
         if self._unanswered == 0 and not self._is_new.is_set():
             self._is_settled.set()
         if problem is not None:
-            log.error("agent %s: %s; %s", self._name, problem.message, problem.hint)
+            # On one line: a client that has broken the process could forge others.
+            words = (escape(each[:_SAID], keep='"\\') for each in (problem.message, problem.hint))
+            log.error("agent %s: %s; %s", self._name, *words)
 
     def _note(self, message: Refused | Spliced | Ended, opened: "_Open") -> bool:
         match message:
