@@ -121,6 +121,27 @@ async def test_commands_that_cannot_be_ended_do_not_add_up() -> None:
         pass
 
 
+async def test_a_command_that_waits_runs_after_none_that_cannot_be_ended() -> None:
+    """Else a whole queue of them would add up."""
+    gate = make_gate(Limits(running=1))
+    ended = False
+    async with trio.open_nursery() as nursery:
+        place = await gate.acquire(None)
+
+        async def wait() -> None:
+            with pytest.raises(Denied, match="hang in the kernel"):
+                await gate.acquire(None)
+
+        for _ in range(2):
+            nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        gate.strand(lambda: ended)
+        place.release()
+    ended = True
+    async with running(gate, None):
+        pass
+
+
 async def test_hooks_have_places_of_their_own() -> None:
     """As many as commands, with a queue of their own."""
     gate = make_gate(Limits(running=1, queued=0))

@@ -208,6 +208,17 @@ class Gate:
         for the audit log, it uses up its own slots only. Raises Denied (layer "limit") if the queue
         is full, `queue_s` has passed, or as many commands as may run are stranded.
         """
+        self._require_few_stranded()
+        return self._acquire("commands", self._slots, self._allowance, alone)
+
+    def strand(self, release: Callable[[], bool]) -> None:
+        """Count a command whose processes SIGKILL did not end, until `release` returns True.
+
+        An agent can cause this, by a pipe with a page of its own file system. It must not add up.
+        """
+        self._stranded.append(release)
+
+    def _require_few_stranded(self) -> None:
         self._stranded = [each for each in self._stranded if not each()]
         if len(self._stranded) >= self.limits.running:
             raise Denied(
@@ -217,14 +228,6 @@ class Gate:
                 hint="a person on the host can find what they wait for, such as a file system that "
                 "does not answer (ps -eo pid,stat,wchan:32,args), and end that",
             )
-        return self._acquire("commands", self._slots, self._allowance, alone)
-
-    def strand(self, release: Callable[[], bool]) -> None:
-        """Count a command whose processes SIGKILL did not end, until `release` returns True.
-
-        An agent can cause this, by a pipe with a page of its own file system. It must not add up.
-        """
-        self._stranded.append(release)
 
     def acquire_for_hook(self) -> Awaitable["Slot"]:
         """Take a slot for a hook or program that judges a request, as `acquire` does for a command.
@@ -263,6 +266,9 @@ class Gate:
                     await allowance.wait()
                 if alone is not None:
                     await place.wait(alone)
+            if own is self._slots:
+                # Those that it waited for may be stranded now.
+                self._require_few_stranded()
         except BaseException:
             place.release()
             raise
