@@ -291,7 +291,8 @@ def test_what_a_worker_says_without_end_is_logged_to_an_end(apis: ApiWorld) -> N
                 # It is still read, so that nobody waits to write.
                 stderr.writelines(b"the rest\n" * 400 for _ in range(20))
         said = daemon.messages()
-    assert "the rest" not in said
+    # Of 8,000 lines, few as the allowance grows.
+    assert said.count("the rest") < 20
     assert len(said) < 2 * MOST_LOGGED
 
 
