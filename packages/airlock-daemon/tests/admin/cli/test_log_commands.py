@@ -310,6 +310,25 @@ def test_no_agent_chooses_what_git_writes_where(world: World, tmp_path: Path) ->
         assert "hint: name a repository of your own" in said
 
 
+def test_a_worktree_whose_own_git_directory_an_agent_writes_is_refused(
+    world: World, tmp_path: Path
+) -> None:
+    """Also where the agent has made another repository its common directory."""
+    write(world.log, ALLOWED)
+    theirs, other, tree = world.workspace / "theirs", tmp_path / "other", tmp_path / "tree"
+    for each in (theirs, other):
+        _git("init", "--quiet", str(each))
+    named = ("-c", "user.name=x", "-c", "user.email=x@x")
+    _git("-C", str(theirs), *named, "commit", "--quiet", "--allow-empty", "-m", "x")
+    _git("-C", str(theirs), "worktree", "add", "--quiet", str(tree))
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    (theirs / ".git/worktrees/tree/commondir").write_text(f"{other}/.git\n")
+    words = ("log", "head", "--to-git", "airlock-log", "--repository", str(tree))
+    said = run(world, *words, status=1).stderr
+    assert f"the repository of {tree} is in {world.workspace}, where an agent" in said
+    assert not _git("-C", str(other), "for-each-ref")
+
+
 @pytest.mark.parametrize("place", ["workspace", "ours", "home", "again", "below"])
 def test_no_agent_chooses_the_git_that_notes_a_head(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str

@@ -50,7 +50,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     written: tuple[str, ...]
 
     def refuse_written(self) -> None:
-        """Raise AirlockError if it, or its common directory, lies in what agents write.
+        """Raise AirlockError if it, or a directory of git for it, lies in what agents write.
 
         git follows symlinks in its own directory when it writes: an agent could choose the file.
         """
@@ -69,10 +69,12 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     def _list_places(self) -> Iterator[str]:
         directory = os.path.join(os.getcwd(), self.directory)
         yield directory
-        with suppress(GitError):
-            # Relative or absolute; git before 2.31 cannot be told which.
-            common = self.run("rev-parse", "--git-common-dir")
-            yield os.path.join(directory, os.fsdecode(common).rstrip("\n"))
+        # That of a worktree, whose owner chooses the common one.
+        for kind in ("--git-dir", "--git-common-dir"):
+            with suppress(GitError):
+                # Relative or absolute; git before 2.31 cannot be told which.
+                found = self.run("rev-parse", kind)
+                yield os.path.join(directory, os.fsdecode(found).rstrip("\n"))
 
     def run(self, *words: str, content: bytes = b"") -> bytes:
         """Run git in it, and return what git prints.
