@@ -1,14 +1,21 @@
 """Tests of `airlock_daemon.serving.request.relay`: the sockets of a box's relay."""
 
+import math
 import os
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airlock_daemon.boundary.connection.descriptors import Closer
+from airlock_daemon.boundary.fairness import Allowance, Gate
+from airlock_daemon.errors import Denied
+from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.relay import (
     UnexpectedDescriptors,
     make_connection,
@@ -16,6 +23,7 @@ from airlock_daemon.serving.request.relay import (
     receive_bytes,
     send_connection,
 )
+from airlock_daemon.setup.limits import Limits
 
 # Each gives descriptors.
 KINDS: dict[str, Callable[[], tuple[int | socket.socket, ...]]] = {
@@ -87,3 +95,15 @@ def _open(kind: str, stack: ExitStack) -> int:
     for number in numbers:
         stack.callback(os.close, number)
     return numbers[0]
+
+
+async def test_a_request_over_it_does_not_add_to_commands_that_cannot_be_ended() -> None:
+    """It needs no slot: one command could make any number of them."""
+    gate = Gate(Limits(running=1), Allowance(bytes_s=1, burst=math.inf))
+    gate.strand(lambda: False)
+    job: Any = SimpleNamespace(module=SimpleNamespace(concurrent=True), asked=None)
+    call: Any = SimpleNamespace(
+        agent=SimpleNamespace(gate=gate), recording=None, held=None, origin=object()
+    )
+    with pytest.raises(Denied, match="hang in the kernel"):
+        await run_job(job, call)

@@ -208,7 +208,7 @@ class Gate:
         for the audit log, it uses up its own slots only. Raises Denied (layer "limit") if the queue
         is full, `queue_s` has passed, or as many commands as may run are stranded.
         """
-        self._require_few_stranded()
+        self.require_few_stranded()
         return self._acquire("commands", self._slots, self._allowance, alone)
 
     def strand(self, release: Callable[[], bool]) -> None:
@@ -218,7 +218,8 @@ class Gate:
         """
         self._stranded.append(release)
 
-    def _require_few_stranded(self) -> None:
+    def require_few_stranded(self) -> None:
+        """Raise Denied (layer "limit") if as many commands as may run are stranded."""
         self._stranded = [each for each in self._stranded if not each()]
         if len(self._stranded) >= self.limits.running:
             raise Denied(
@@ -268,7 +269,7 @@ class Gate:
                     await place.wait(alone)
             if own is self._slots:
                 # Those that it waited for may be stranded now.
-                self._require_few_stranded()
+                self.require_few_stranded()
         except BaseException:
             place.release()
             raise

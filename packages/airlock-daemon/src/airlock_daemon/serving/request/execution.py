@@ -40,8 +40,12 @@ async def run_job(job: Job, call: Call) -> None:
             await _send_result(call, Finished(ended, None))
             return
     alone = None if module.concurrent else call.shared.alone(module.name)
-    # A request over a relay runs in the slot of the relay's command.
-    place = Slot() if call.origin is not None else await agent.gate.acquire(alone)
+    if call.origin is None:
+        place = await agent.gate.acquire(alone)
+    else:
+        # A request over a relay runs in the slot of the relay's command.
+        agent.gate.require_few_stranded()
+        place = Slot()
     try:
         await agent.share.acquire(place)
         recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.are_passed)
