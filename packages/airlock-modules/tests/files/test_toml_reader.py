@@ -37,6 +37,14 @@ def test_a_boolean_is_no_integer_and_no_number() -> None:
     assert [fault.key for fault in faults] == ["i", "n"]
 
 
+@pytest.mark.parametrize(("value", "found"), [("4", 1), ("11", 1), ("5", 0), ("10", 0)])
+def test_integers_are_held_in_their_range(value: str, found: int) -> None:
+    """Both ends of the range belong to it."""
+    reader, faults = read(f"i = {value}")
+    reader.integer("i", default=5, minimum=5, maximum=10)
+    assert len(faults) == found
+
+
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1", "1e300", "1" + "0" * 400])
 def test_numbers_are_finite_and_in_their_range(value: str) -> None:
     """A number that is no time in seconds is a fault."""
@@ -49,6 +57,29 @@ def test_an_integer_of_absurd_length_is_a_fault() -> None:
     """A number that Python itself refuses to read is a fault of the file like any other."""
     faults: list[Fault] = []
     assert TableReader.parse("n = " + "1" * 9999, source="f.toml", faults=faults) is None
+    assert len(faults) == 1
+
+
+def test_a_choice_names_what_can_be_chosen() -> None:
+    """A value that is none of the options is answered with all of them."""
+    reader, faults = read('c = "three"')
+    assert reader.choice("c", ["one", "two"], default="one") == "one"
+    assert faults[0].remedy == 'write one of "one", "two"'
+
+
+def test_faulty_members_of_a_map_are_named_and_left_out() -> None:
+    """The good members of a table of strings survive the bad ones."""
+    reader, faults = read('m = { A = "1", B = 2 }')
+    assert reader.string_map("m") == {"A": "1"}
+    assert faults[0].key == "m.B"
+
+
+def test_finishing_twice_reports_once() -> None:
+    """A reader may be finished by itself and with the outermost one."""
+    reader, faults = read("[t]\nx = 1")
+    reader.table("t").finish()
+    reader.finish()
+    reader.finish()
     assert len(faults) == 1
 
 
