@@ -1,8 +1,8 @@
-"""``python -m e2e.hostile.held_pages FIFO``: who puts a page into a fifo, and holds its lock.
+"""``python -m e2e.hostile.held_pages FIFO``: puts a page into a fifo, and holds the page's lock.
 
-The page is one of a file of a file system of its own (`fuse`), which was read, spliced into the
-fifo, spoilt by a write that failed, and is read again: that never ends. Whoever reads the page from
-a pipe waits for it, and no signal ends that. Needs root and /dev/fuse.
+The page belongs to a file of its own file system (`fuse`). It is read, spliced into the fifo,
+invalidated by a write that fails, and read again, which never ends. A process that reads it from a
+pipe waits for its lock, and no signal ends that. Needs root and /dev/fuse.
 """
 
 import os
@@ -15,7 +15,7 @@ from e2e.hostile import fuse
 
 
 def main(fifo: str) -> None:
-    """Do it, say so on stdout, and stay until stdin ends; then nobody waits any longer."""
+    """Print a line when the lock is held, and hold it until stdin ends."""
     pipe = os.open(fifo, os.O_RDWR)
     fuse.run(lambda waits: _hold(pipe, waits), has_pages=True)
 

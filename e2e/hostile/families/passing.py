@@ -149,7 +149,7 @@ def _pass_held_pipe(scene: Scene, *, line: bytes) -> None:
 
 
 def move_a_held_page_on(scene: Scene) -> None:
-    """So may whatever reads a page of one from a pipe: no tool moves it on to the daemon."""
+    """So may the reader of such a page in a pipe: no tool moves the page on to the daemon."""
     fifo = scene.daemon.world.workspace / "fifo"
     os.mkfifo(fifo)
     script = f"exec {sys.executable} -c 'import os; os.splice(0, 1, 4096)' <>fifo 2>&1"

@@ -2,8 +2,8 @@
 //!
 //! A client can put a page of a file system of its own (FUSE) into a fifo of the workspace, and hold the
 //! page's lock. A program that copies by splice(2) or tee(2) would move it on into a pipe that the daemon
-//! reads, and whoever reads it waits, for as long as the client likes. So answers a file that cannot be
-//! spliced, and programs copy.
+//! reads, and whoever reads it waits, for as long as the client likes. Both calls fail with EINVAL, as for
+//! a file that cannot be spliced, and programs copy instead.
 
 const std = @import("std");
 const builtin = @import("builtin");
