@@ -122,16 +122,15 @@ def narrowed(module: Module) -> Module:
         pytest.param(
             *(Grant(ceiling=("x",), commands=("tool",), modules={"tool": DENY}), "tool x"),
             *(None, None, "unknown command: tool (not enabled on the host)"),
-            'a person on the host can write enable = ["x", "tool"] below [commands] in config.toml'
-            f"{RELOAD}",
+            f'a person on the host can add "tool" to [commands] enable in config.toml{RELOAD}',
             "after 0, ceiling: refused: [commands] enable does not list tool",
             id="above the ceiling",
         ),
         pytest.param(
             *(Grant(ceiling=(), commands=("other",), modules={"tool": DENY}), "tool x"),
             *(None, None, "unknown command: tool (not enabled on the host)"),
-            'a person on the host can write enable = ["tool"] below [commands] in config.toml and '
-            f'commands = ["other", "tool"] in airlock.toml{RELOAD}',
+            'a person on the host can add "tool" to [commands] enable in config.toml'
+            f", and to commands in the airlock.toml of this agent{RELOAD}",
             "after 0, ceiling: refused: [commands] enable does not list tool",
             id="above an empty ceiling",
         ),
@@ -152,7 +151,7 @@ def narrowed(module: Module) -> Module:
         pytest.param(
             *(grant(BOXLESS, commands=("other",)), "tool x", "profile", "commands"),
             "tool is refused: the profile of this agent does not grant it",
-            f'a person on the host can write commands = ["other", "tool"] in airlock.toml{RELOAD}',
+            f'a person on the host can add "tool" to commands in its airlock.toml{RELOAD}',
             "after 2, profile: refused: commands does not list tool",
             id="outside of the profile, which is asked before the box",
         ),

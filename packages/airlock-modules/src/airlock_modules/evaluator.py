@@ -7,7 +7,7 @@ only on the grant and the request; the work is linear in the arguments.
 A `Decision` carries the parsed arguments; `reading.description` presents them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
@@ -27,14 +27,12 @@ class Grant(Struct, frozen=True, kw_only=True):
 
     `ceiling` is the host's `[commands] enable`, `commands` the profile's list (empty means
     everything within the ceiling). `modules` maps each command to its active module, narrowed by
-    the profile's own deny rules. `config_file` and `profile_file` are the paths of the two files.
+    the profile's own deny rules.
     """
 
     ceiling: tuple[str, ...]
     commands: tuple[str, ...] = ()
     modules: Mapping[str, Module]
-    config_file: str = "config.toml"
-    profile_file: str = "airlock.toml"
 
     def grants(self, command: str) -> bool:
         """Whether the host enables a command and the profile grants it."""
@@ -114,7 +112,7 @@ def evaluate(
     if is_explained:
         steps += (Step("module", "found", module.source),)
     if grant.commands and command not in grant.commands:
-        return _refuse_by_profile(grant, name, steps)
+        return _refuse_by_profile(name, steps)
     if is_explained:
         granted = "commands is empty, so all is granted"
         if grant.commands:
@@ -130,7 +128,10 @@ def evaluate(
 def _refuse_unknown(grant: Grant, command: str) -> Decision:
     name = command if is_name(command) else quote(command)
     if name == command:
-        advice = _advise_grant(grant, name)
+        advice = f'a person on the host can add "{name}" to [commands] enable in config.toml'
+        if grant.commands and command not in grant.commands:
+            advice += ", and to commands in the airlock.toml of this agent"
+        advice += _THEN
     else:
         advice = "a command is a name of at most 64 letters, digits and . _ -, not a path"
     return Decision(
@@ -139,21 +140,6 @@ def _refuse_unknown(grant: Grant, command: str) -> Decision:
         hint=advice,
         steps=(Step("ceiling", "refused", f"[commands] enable does not list {name}"),),
     )
-
-
-def _advise_grant(grant: Grant, name: str) -> str:
-    """The lines that grant a command, whole, so that a person can paste them."""
-    lines = []
-    if name not in grant.ceiling:
-        enabled = _list_words((*grant.ceiling, name))
-        lines.append(f"enable = {enabled} below [commands] in {grant.config_file}")
-    if grant.commands and name not in grant.commands:
-        lines.append(f"commands = {_list_words((*grant.commands, name))} in {grant.profile_file}")
-    return f"a person on the host can write {' and '.join(lines)}{_THEN}"
-
-
-def _list_words(names: Iterable[str]) -> str:
-    return f"[{', '.join(map(quote, names))}]"
 
 
 def _refuse_without_module(name: str, steps: tuple[Step, ...]) -> Decision:
@@ -165,13 +151,13 @@ def _refuse_without_module(name: str, steps: tuple[Step, ...]) -> Decision:
     )
 
 
-def _refuse_by_profile(grant: Grant, name: str, steps: tuple[Step, ...]) -> Decision:
+def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
     return Decision(
         allowed=False,
         layer="profile",
         rule="commands",
         message=f"{name} is refused: the profile of this agent does not grant it",
-        hint=_advise_grant(grant, name),
+        hint=f'a person on the host can add "{name}" to commands in its airlock.toml{_THEN}',
         steps=(*steps, Step("profile", "refused", f"commands does not list {name}")),
     )
 

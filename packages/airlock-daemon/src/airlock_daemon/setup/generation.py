@@ -270,7 +270,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         generations = {
             name: Generation(
                 agent=agent,
-                grant=_grant(config, agent, locations.config_file),
+                grant=_grant(config, agent),
                 git_rules=_find_git_rules(agent),
                 limits=agent.profile.limits,
                 hook_limits=config.hook_limits,
@@ -360,14 +360,12 @@ def _list_kept(locations: Locations, config: Config) -> list[str]:
     return [locations.sockets_dir, *([] if log == "-" else [log])]
 
 
-def _grant(config: Config, agent: Agent, config_file: str) -> Grant:
+def _grant(config: Config, agent: Agent) -> Grant:
     modules = {name: _find_module(agent, name) for name in config.ceiling}
     return Grant(
         ceiling=config.ceiling,
         commands=agent.profile.commands,
         modules={name: module for name, module in modules.items() if module is not None},
-        config_file=config_file,
-        profile_file=agent.profile_file,
     )
 
 
