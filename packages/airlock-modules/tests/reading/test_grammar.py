@@ -30,6 +30,13 @@ def test_an_optional_value_is_joined_only() -> None:
     assert words_of(parsed) == ["k", "k"]
 
 
+def test_several_values_end_at_the_next_flag() -> None:
+    """A flag that takes many words takes all until a dash."""
+    parsed = read("push --filters a b -f c")
+    assert flags_of(parsed) == [("--filters", ("a", "b")), ("--force", ())]
+    assert words_of(parsed) == ["c"]
+
+
 def test_flags_stand_before_and_behind_the_subcommand() -> None:
     """The same letter means what the tool means at that place."""
     parsed = read("-p -C d log -p -5 x -n3")

@@ -38,6 +38,16 @@ def test_a_path_runs_from_its_offset_to_the_end_of_its_argument(line: str) -> No
     assert args[use.argument][use.offset :] == "/a"
 
 
+def test_a_path_that_was_joined_stands_nowhere_as_a_whole() -> None:
+    """The tool enters one directory after the other."""
+    uses = parse(TABLE, ["-C", "a", "-C", "b", "-C", "/c", "-C", "d", "log"]).paths
+    assert [(use.text, use.argument, use.offset) for use in uses] == [
+        ("a/b", 3, None),
+        ("/c", 5, 0),
+        ("/c/d", 7, None),
+    ]
+
+
 def test_every_path_starts_where_the_tool_enters() -> None:
     """Wherever the flags stand: first all directories are entered, then files are opened."""
     assert paths_of("--git-dir g -C a -C ../.. add x /y") == [
