@@ -124,6 +124,14 @@ def test_the_client_reaches_no_other_engine(user_stage: Stage, words: tuple[str,
     assert re.search("Cannot connect to the Docker daemon|error during connect", failed.stderr)
 
 
+def test_without_the_hosts_engine_there_is_none_through_airlock(user_stage: Stage) -> None:
+    """Where the daemon's account has another engine the agent has that one, or none."""
+    scene = user_stage.open_workshop(environment={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    failed = scene.setup(scene.images.busybox).run("docker", "ps")
+    assert failed.exit_code == 1
+    assert 'airlock: the docker engine at "/nowhere/docker.sock"' in failed.stderr
+
+
 def test_an_engine_that_is_no_socket_of_the_host_is_refused_by_name(user_stage: Stage) -> None:
     """With the way to reach it all the same."""
     scene = user_stage.open_workshop(environment={"DOCKER_HOST": "ssh://me@far"})
