@@ -53,6 +53,7 @@ _JOURNEYS_WITHOUT_LINUX = tuple(
     for name, tests in {
         "ending": (),
         "hooks": (),
+        "restart": (),
         "ssh": (),
         "git_remote": _GIT_REMOTE,
         "git_lfs": ("test_large_files_are_pushed_and_cloned",),

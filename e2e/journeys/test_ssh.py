@@ -1,8 +1,14 @@
 """ssh from a container: a command on another machine, with the host's key."""
 
 import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from e2e.world.command import run
+from e2e.world.need import need
 from e2e.world.scene import Stage
 
 from .errands.ssh import Ssh
@@ -55,6 +61,68 @@ def test_the_agent_is_not_forwarded(user_stage: Stage, ssh_errand: Ssh) -> None:
             "-oForwardAgent=yes",
         ):
             assert client.run(*call, option, target, "true").exit_code == 126
+
+
+def test_files_go_by_the_containers_own_scp_and_sftp(user_stage: Stage, ssh_errand: Ssh) -> None:
+    """They call the shim as their ssh: it takes a subsystem, and the old protocol of scp."""
+    scene = user_stage.workshop
+    data = os.urandom(300_000)
+    _, option, port, target = ssh_errand.call
+    assert option == "-p"
+    with scene.setup(scene.images.debian).running() as client:
+        client.run("sh", "-c", "cat >/tmp/here", stdin=data).succeeded()
+        for name, words in (("new", ()), ("old", ("-O",))):
+            scp = ("scp", *words, "-q", "-S", "ssh", "-P", port)
+            client.run(*scp, "/tmp/here", f"{target}:{name}-{client.id[:8]}").succeeded()
+            client.run(*scp, f"{target}:{name}-{client.id[:8]}", f"/tmp/{name}").succeeded()
+            assert client.run("cat", f"/tmp/{name}").succeeded().out == data
+        batch = f"rename new-{client.id[:8]} moved-{client.id[:8]}\nls -1\n".encode()
+        sftp = ("sftp", "-S", "ssh", "-b", "-", "-P", port, target)
+        assert f"moved-{client.id[:8]}" in client.run(*sftp, stdin=batch).succeeded().stdout
+
+
+def test_folders_go_by_rsync(user_stage: Stage, ssh_errand: Ssh) -> None:
+    """There and back, what changed alone, and what is gone; this machine's rsync at both ends."""
+    program = shutil.which("rsync")
+    if program is None:
+        need("there is no rsync; install Debian's rsync")
+        return
+    scene = user_stage.workshop
+    linked = run(("ldd", program)).succeeded().stdout
+    files = [program, *re.findall(r"=> (/\S+)", linked)]
+    for file in files:
+        content = Path(file).read_bytes()
+        ssh_errand.place(file, content)
+    setup = scene.setup(scene.images.debian)
+    mounts = {**setup.mounts, **{file: (Path(file).resolve(), "ro") for file in files}}
+    *_, port, target = ssh_errand.call
+    with replace(setup, mounts=mounts).running() as client:
+        there = f"{target}:folder-{client.id[:8]}/"
+        fill = "mkdir -p /tmp/a/sub; head -c300000 /dev/urandom >/tmp/a/sub/large; echo x >/tmp/a/x"
+        client.run("sh", "-c", fill).succeeded()
+        rsync = ("rsync", "--archive", "--delete", "--rsh", f"ssh -p {port}", "--stats")
+        client.run(*rsync, "/tmp/a/", there).succeeded()
+        client.run("sh", "-c", "rm /tmp/a/x; echo more >>/tmp/a/sub/large").succeeded()
+        again = client.run(*rsync, "--no-whole-file", "/tmp/a/", there).succeeded().stdout
+        assert "Number of deleted files: 1 " in again
+        literal = re.search(r"Literal data: ([0-9,]+)", again)
+        assert literal is not None
+        assert int(literal[1].replace(",", "")) < 10_000
+        client.run(*rsync, there, "/tmp/b/").succeeded()
+        client.run("diff", "-r", "/tmp/a", "/tmp/b").succeeded()
+
+
+def test_a_host_that_the_profile_does_not_name_is_not_reached(
+    user_stage: Stage, ssh_errand: Ssh
+) -> None:
+    """Neither another port nor another address of the same machine; the hint has the line."""
+    scene = user_stage.workshop
+    with scene.setup(scene.images.busybox).running() as client:
+        for words in (("guest@127.0.0.1",), ("-p", ssh_errand.call[2], "guest@127.0.0.2")):
+            refused = client.run("ssh", *words, "true")
+            assert refused.exit_code == 126
+            assert "may not reach" in refused.stderr
+            assert 'hosts = ["guest@127.0.0.' in refused.stderr
 
 
 def test_what_a_session_did_is_in_the_record(

@@ -36,6 +36,11 @@ class Ssh(Errand):
             arrived=lambda: self._server.run(*here).exit_code == 0,
         )
 
+    def place(self, path: str, content: bytes) -> None:
+        """Put a program, or what it needs, onto the other machine, unless that has it."""
+        script = '[ -e "$0" ] || { cat >"$0" && chmod 755 "$0"; }'
+        self._server.run("sh", "-c", script, path, stdin=content).succeeded()
+
     def forge(self) -> str:
         """Return another key."""
         return self._unlike.private.decode()
