@@ -24,7 +24,7 @@ whole run ends after five minutes, with the stacks."""
 
 _PROCESSORS = os.cpu_count() or 1
 
-BESIDE = (f"--numprocesses={2 * _PROCESSORS}", "--dist=loadfile")
+BESIDE = (f"--numprocesses={_PROCESSORS + 1}", "--dist=loadfile")
 """Arguments for independent tests: each worker runs a file at a time. There are more workers than
 processors, since tests often wait for their processes."""
 
